@@ -1,0 +1,94 @@
+"""What a bot process says and hears: reports out, commands in, a lease to renew (design.md D3).
+
+The bot knows only this interface. `flows.channel` implements it over the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from core.jobs.lifecycle import Event, RecordingState
+
+
+class Verb(StrEnum):
+    """The commands of this issue; `leave` ends gracefully, `cancel` ends as `cancelled`."""
+
+    LEAVE = "leave-call"
+    CANCEL = "cancel"
+
+
+class Outcome(StrEnum):
+    DONE = "done"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A request to a live bot. `issued_at` is the moment the API accepted it."""
+
+    id: str
+    verb: Verb
+    payload: Mapping[str, Any]
+    issued_at: datetime
+
+
+@dataclass(frozen=True)
+class Moved:
+    """The job's life went on: `event` is one of the lifecycle table."""
+
+    event: Event
+    at: datetime
+    recording_state: RecordingState | None = None
+
+
+@dataclass(frozen=True)
+class Speaking:
+    """One participant as the live view shows it; `level` is 0-1, None when unknown."""
+
+    participant_id: str
+    display_name: str
+    level: float | None
+    recorded_seconds: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A snapshot for people watching; sent about once a second while recording."""
+
+    at: datetime
+    recorded_seconds: float
+    bytes_journalled: int
+    participants: tuple[Speaking, ...] = field(default=())
+
+
+Report = Moved | Progress
+
+
+class ControlChannel(Protocol):
+    async def report(self, report: Report) -> None:
+        """Tell the job store.
+
+        Raises:
+            StaleAttempt: a newer attempt holds the job; the bot must leave without a trace.
+        """
+        ...
+
+    def commands(self) -> AsyncIterator[Command]:
+        """Commands for this job, oldest first, each until it is settled; runs until closed."""
+        ...
+
+    async def settle(self, command_id: str, outcome: Outcome, detail: str = "") -> None:
+        """Say how a command ended. Settling twice keeps the first answer."""
+        ...
+
+    async def renew(self) -> None:
+        """Renew the lease.
+
+        Raises:
+            StaleAttempt: this attempt is outdated.
+        """
+        ...

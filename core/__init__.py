@@ -1,0 +1,1 @@
+"""What the product is: jobs, recordings, storage, webhooks, billing. Imports nothing above it."""

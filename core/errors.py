@@ -1,0 +1,231 @@
+"""Every error the product raises on purpose.
+
+    MeetbotError                    code       retryable  blame
+    ├── BadInput                    invalid_input         customer
+    ├── Unauthorized                unauthorized          customer
+    ├── NotFound                    not_found             customer
+    ├── PaymentRequired             credit_exhausted      customer
+    ├── TooLarge                    too_large             customer
+    ├── RateLimited                 rate_limited          customer
+    ├── InvalidState                invalid_state         customer
+    ├── IdempotencyMismatch         idempotency_mismatch  customer
+    ├── Unavailable                 unavailable     yes   us
+    ├── StorageError                storage_error   yes   customer
+    │   ├── ObjectMissing                           no
+    │   └── StorageRefused                          no
+    ├── StaleAttempt                stale_attempt         us
+    ├── TranscriptionError          transcription_failed  us
+    │   └── ModelMissing                                  us
+    └── MeetingError                a FailureCode: the meeting could not be joined or went wrong
+        ├── DispatchTimeout, QuotaExceeded
+        ├── MeetingNotFound, MeetingEnded, HostDenied, LobbyTimeout, WaitingForHost
+        ├── AuthFailure, RecordingDisabled
+        ├── RoomUnreachable         network_loss    yes   platform
+        ├── RemovedFromMeeting, NetworkLoss
+        └── BotFault                internal_error        us
+            ├── BrowserFailed                       yes   us
+            └── UnknownScreen                       yes   us
+
+`code` goes on the wire, `retryable` is read by the Prefect tasks, `blame` by alerts and texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from core.jobs.failures import FailureCode
+
+Blame = Literal["us", "customer", "platform"]
+
+
+class MeetbotError(Exception):
+    code: ClassVar[str] = "internal_error"
+    retryable: ClassVar[bool] = False
+    blame: ClassVar[Blame] = "us"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One thing wrong with the input: where, a machine code, and what to do about it."""
+
+    path: tuple[str | int, ...]
+    code: str
+    message: str
+
+
+class BadInput(MeetbotError):
+    code = "invalid_input"
+    blame = "customer"
+
+    def __init__(self, message: str, issues: Sequence[Issue] = ()) -> None:
+        super().__init__(message)
+        self.issues = tuple(issues)
+
+
+class Unauthorized(MeetbotError):
+    code = "unauthorized"
+    blame = "customer"
+
+
+class NotFound(MeetbotError):
+    code = "not_found"
+    blame = "customer"
+
+
+class PaymentRequired(MeetbotError):
+    code = "credit_exhausted"
+    blame = "customer"
+
+
+class TooLarge(MeetbotError):
+    code = "too_large"
+    blame = "customer"
+
+
+class RateLimited(MeetbotError):
+    code = "rate_limited"
+    blame = "customer"
+
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class InvalidState(MeetbotError):
+    code = "invalid_state"
+    blame = "customer"
+
+
+class IdempotencyMismatch(MeetbotError):
+    code = "idempotency_mismatch"
+    blame = "customer"
+
+
+class Unavailable(MeetbotError):
+    code = "unavailable"
+    retryable = True
+
+
+class StorageError(MeetbotError):
+    """The bucket could not be reached or answered an error that may pass."""
+
+    code = "storage_error"
+    retryable = True
+    blame = "customer"
+
+
+class ObjectMissing(StorageError):
+    retryable = False
+
+
+class StorageRefused(StorageError):
+    """The bucket said no (credentials, policy, no such bucket): retrying does not help."""
+
+    retryable = False
+
+
+class StaleAttempt(MeetbotError):
+    """A newer attempt holds the job; the writer must stop (design.md D10)."""
+
+    code = "stale_attempt"
+
+
+class TranscriptionError(MeetbotError):
+    code = "transcription_failed"
+
+
+class ModelMissing(TranscriptionError):
+    code = "model_missing"
+
+
+class MeetingError(MeetbotError):
+    """The meeting could not be joined, or ended in a failure.
+
+    The message becomes `failure_detail`: it names the evidence (FC-02). `adapter_error` is the
+    platform's own name for it, where one is promised (CON-20).
+    """
+
+    failure: ClassVar[FailureCode] = FailureCode.INTERNAL_ERROR
+    blame: ClassVar[Blame] = "platform"
+
+    def __init__(self, message: str, adapter_error: str | None = None) -> None:
+        super().__init__(message)
+        self.adapter_error = adapter_error
+
+
+class DispatchTimeout(MeetingError):
+    failure = FailureCode.DISPATCH_TIMEOUT
+    blame = "us"
+
+
+class QuotaExceeded(MeetingError):
+    failure = FailureCode.QUOTA_EXCEEDED
+    blame = "customer"
+
+
+class MeetingNotFound(MeetingError):
+    failure = FailureCode.MEETING_NOT_FOUND
+    blame = "customer"
+
+
+class MeetingEnded(MeetingError):
+    failure = FailureCode.MEETING_ENDED
+
+
+class HostDenied(MeetingError):
+    failure = FailureCode.HOST_DENIED_ADMISSION
+
+
+class LobbyTimeout(MeetingError):
+    failure = FailureCode.LOBBY_TIMEOUT
+
+
+class WaitingForHost(MeetingError):
+    failure = FailureCode.WAITING_FOR_HOST
+
+
+class AuthFailure(MeetingError):
+    failure = FailureCode.AUTH_FAILURE
+    blame = "customer"
+
+
+class RecordingDisabled(MeetingError):
+    failure = FailureCode.RECORDING_DISABLED
+
+
+class RoomUnreachable(MeetingError):
+    """The meeting's server did not answer before the bot was in the room."""
+
+    failure = FailureCode.NETWORK_LOSS
+    retryable = True
+
+
+class RemovedFromMeeting(MeetingError):
+    failure = FailureCode.REMOVED_FROM_MEETING
+
+
+class NetworkLoss(MeetingError):
+    failure = FailureCode.NETWORK_LOSS
+
+
+class BotFault(MeetingError):
+    failure = FailureCode.INTERNAL_ERROR
+    blame = "us"
+
+
+class BrowserFailed(BotFault):
+    """Chromium did not start, or died before the meeting was joined."""
+
+    retryable = True
+
+
+class UnknownScreen(BotFault):
+    """The page showed nothing the driver knows within its time."""
+
+    retryable = True

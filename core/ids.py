@@ -1,0 +1,33 @@
+"""Identifiers: a prefix that says what it is, and a ULID (CV-06, CV-08)."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Final, Literal
+
+from ulid import ULID
+
+Kind = Literal["job", "dlv", "team", "usr", "key", "use", "cal", "rule", "cmd", "prt", "evt"]
+
+ULID_PATTERN: Final = "[0-9A-HJKMNP-TV-Z]{26}"
+_ULID: Final = re.compile(ULID_PATTERN)
+
+
+def new_id(kind: Kind) -> str:
+    """A fresh, time-ordered id such as `job_01HXY1AB7M2QNTWA9YQRH5JEP6`."""
+    return f"{kind}_{ULID()}"
+
+
+def parse_id(kind: Kind, text: str) -> str | None:
+    """The canonical id for any of its accepted spellings (CV-07), or None.
+
+    Accepted are `job_<ULID>`, the bare ULID in either case and the same 128 bits as a UUID.
+    """
+    bare = text.removeprefix(f"{kind}_").upper()
+    if _ULID.fullmatch(bare):
+        return f"{kind}_{bare}"
+    try:
+        return f"{kind}_{ULID.from_uuid(uuid.UUID(text))}"
+    except ValueError:
+        return None

@@ -1,0 +1,1 @@
+"""The Prefect side: one meeting is one flow run."""

@@ -1,0 +1,1 @@
+"""The operator's command `meetbot-server`: composes and supervises the processes."""

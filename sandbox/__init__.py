@@ -1,0 +1,1 @@
+"""A real WebRTC meeting served by us: scripted speakers, and people with a browser."""

@@ -1,0 +1,1 @@
+"""Speech to text, one speaker's track at a time."""
