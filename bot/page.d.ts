@@ -1,29 +1,18 @@
 /**
- * What page-side code finds inside its closure (bot/browser/page/bridge.js) and in the newest
- * browsers but not yet in TypeScript's DOM library.
+ * What page-side code finds inside its closure besides bot/browser/page/bridge.js, which gives
+ * `emit(kind, body)`, `toBase64(bytes)` and `onCommand(name, handler)`.
  */
 
 /** A value that survives JSON. */
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json | undefined };
 
+/** Messages to Python; what is sent is a claim that Python checks against a schema. */
 interface Emit {
   /** Queue one message; it leaves within 200 ms, together with everything else queued. */
   (kind: string, body: Json): void;
   /** Send everything queued now. */
   flush(): void;
 }
-
-/** Messages to Python; what is sent is a claim that Python checks against a schema. */
-declare const emit: Emit;
-
-/** Standard base64, with padding. */
-declare const toBase64: (bytes: Uint8Array) => string;
-
-/** Offer a command to Python; it is called with transient user activation. */
-declare const onCommand: (
-  name: string,
-  handler: (args: any) => Json | void | Promise<Json | void>,
-) => void;
 
 /** What Python passed in, deeply frozen. */
 declare const CONFIG: Readonly<Record<string, any>>;

@@ -19,7 +19,10 @@ const SEND_EVERY_MS = 200;
 // Python refuses a call above 1 MiB; UTF-8 may need three bytes for a UTF-16 unit.
 const MAX_CALL_UNITS = 340_000;
 
-/** @type {(bytes: Uint8Array) => string} */
+/**
+ * Standard base64, with padding.
+ * @type {(bytes: Uint8Array) => string}
+ */
 const toBase64 = (bytes) => {
   if (nativeToBase64) return apply(nativeToBase64, bytes, []);
   let binary = '';
@@ -48,8 +51,8 @@ function sendLater() {
   }, SEND_EVERY_MS);
 }
 
-/** @type {any} */
-const emit = (/** @type {string} */ kind, /** @type {unknown} */ body) => {
+/** @type {Emit} */
+const emit = (kind, body) => {
   const message =
     '{"kind":' + stringify(kind) + ',"body":' + (stringify(body) ?? 'null') + '}';
   if (pending.length + message.length > MAX_CALL_UNITS) flush();
@@ -58,10 +61,14 @@ const emit = (/** @type {string} */ kind, /** @type {unknown} */ body) => {
 };
 emit.flush = flush;
 
-/** @type {Record<string, (args: any) => unknown>} */
+/** @typedef {(args: any) => Json | void | Promise<Json | void>} Command */
+/** @type {Record<string, Command>} */
 const commands = Object.create(null);
 
-/** @type {(name: string, handler: (args: any) => unknown) => void} */
+/**
+ * Offer a command to Python; it is called with transient user activation.
+ * @type {(name: string, handler: Command) => void}
+ */
 const onCommand = (name, handler) => {
   commands[name] = handler;
 };
