@@ -92,6 +92,6 @@ async function runCommand(text) {
 }
 
 window.addEventListener(BOOT.listener, /** @type {any} */ (runCommand));
-window.addEventListener('pagehide', flush);
+window.addEventListener('beforeunload', flush);
 emit('hello', { main: window === window.top });
 flush();
