@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from core.errors import MeetingError
+from core.platforms.spec import Capabilities as Capabilities
 
 
 class View(StrEnum):
@@ -32,17 +33,6 @@ class Sight:
     evidence: str = ""
     failure: MeetingError | None = None
     waiting_for_host: bool = False
-
-
-@dataclass(frozen=True)
-class Capabilities:
-    """What a platform can do; absence is data, not a method that raises."""
-
-    lobby: bool = False
-    captions: bool = False
-    chat: bool = False
-    host_role: bool = False
-    stop_incoming_video: bool = False
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,11 @@ _PAGE_SCHEMES: Final = {"ws": "http", "wss": "https"}
 # Ranges that carry an IPv4 address inside an IPv6 one, and where its bits end.
 _NAT64: Final = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 # Not public, and missing from the tables of the oldest Python that we run on.
-_NEVER: Final = (IPv4Network("192.88.99.0/24"), IPv6Network("3fff::/20"))
+_NEVER: Final = (
+    IPv4Network("192.0.0.0/24"),
+    IPv4Network("192.88.99.0/24"),
+    IPv6Network("3fff::/20"),
+)
 _IPV4_COMPATIBLE: Final = IPv6Network("::/96")
 _UNKNOWN_NAME: Final = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
