@@ -8,22 +8,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Protocol
 
 from core.jobs.lifecycle import Event, RecordingState
-
-
-class Verb(StrEnum):
-    """The commands of this issue; `leave` ends gracefully, `cancel` ends as `cancelled`."""
-
-    LEAVE = "leave-call"
-    CANCEL = "cancel"
-
-
-class Outcome(StrEnum):
-    DONE = "done"
-    REFUSED = "refused"
+from core.jobs.verbs import Outcome as Outcome
+from core.jobs.verbs import Verb as Verb
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,8 @@ class StorageSettings(BaseModel):
     access_key_id: SecretStr | None = None
     secret_access_key: SecretStr | None = None
     force_path_style: bool = False
+    # The wait before an upload is tried again; it doubles with every attempt.
+    first_retry_seconds: Positive = 2
 
 
 class BotSettings(BaseModel):
@@ -88,6 +90,7 @@ class SandboxSettings(BaseModel):
     origin: str = "http://127.0.0.1:8081"
     # Presented by the API when it makes a scripted room; kept from the rooms' guests.
     admin_token: SecretStr | None = None
+    max_rooms: int = Field(default=50, ge=1)
 
 
 class WebhookSettings(BaseModel):
@@ -109,6 +112,8 @@ class TranscriptionSettings(BaseModel):
 
 class LifecycleSettings(BaseModel):
     dispatch_timeout_seconds: Positive = 60
+    # How long before `joinAt` a job's run starts, to wait ready (design.md D11).
+    lead_seconds: Positive = 60
 
 
 class Settings(BaseSettings):

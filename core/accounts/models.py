@@ -1,0 +1,43 @@
+"""Teams and their API keys."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import Index
+from sqlmodel import Field, SQLModel
+
+from core.columns import thousandths, timestamp
+
+
+class Team(SQLModel, table=True):
+    """Who jobs belong to. Webhook secrets are sealed (core/secrets.py)."""
+
+    __tablename__ = "teams"
+
+    id: str = Field(primary_key=True)
+    name: str
+    webhook_secret: str
+    # Valid beside the new one until its time (WH-31).
+    previous_webhook_secret: str | None = None
+    previous_secret_until: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+    webhook_version: int = 2
+    # An agreed price instead of the list price (BL-26).
+    rate_usd_per_hour: Decimal | None = Field(default=None, sa_column=thousandths(nullable=True))
+    created_at: datetime = Field(sa_column=timestamp())
+
+
+class ApiKey(SQLModel, table=True):
+    """A key as we keep it: hash and display prefix, never the key (AU-03)."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (Index("ix_api_keys_team_created", "team_id", "created_at"),)
+
+    id: str = Field(primary_key=True)
+    team_id: str = Field(foreign_key="teams.id")
+    name: str
+    livemode: bool
+    key_hash: str = Field(unique=True)
+    prefix: str
+    created_at: datetime = Field(sa_column=timestamp())
+    last_used_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+    revoked_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))

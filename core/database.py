@@ -1,0 +1,159 @@
+"""The one database: sessions, transactions, notifications and locks (design.md D2).
+
+Service functions take the session first and never commit; the caller's `Database.begin()` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from psycopg.conninfo import make_conninfo
+from pydantic import SecretStr
+from sqlalchemy import func, select, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.errors import Unavailable
+
+# What the listeners hear; the payload is a job id.
+COMMANDS_CHANNEL: Final = "meetbot_commands"
+JOBS_CHANNEL: Final = "meetbot_jobs"
+
+CONNECT_SECONDS: Final = 5
+# No statement of ours takes longer; a stuck one must not hold its locks for ever.
+STATEMENT_MS: Final = 15_000
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+
+class Database:
+    """One pool of connections. Make it once per process, close it at the end.
+
+    Args:
+        url: any PostgreSQL URL; the psycopg driver is used whatever it names.
+        pool_size: connections kept; twice as many may be open for a moment.
+    """
+
+    def __init__(self, url: SecretStr, *, pool_size: int = 5) -> None:
+        self._url = make_url(url.get_secret_value()).set(drivername="postgresql+psycopg")
+        self._engine: AsyncEngine = create_async_engine(
+            self._url,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_timeout=CONNECT_SECONDS,
+            pool_pre_ping=True,
+            connect_args={
+                "connect_timeout": CONNECT_SECONDS,
+                "options": f"-c statement_timeout={STATEMENT_MS} -c timezone=UTC",
+            },
+        )
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncSession]:
+        """A session in a transaction: committed when the block ends well, else rolled back.
+
+        Raises:
+            Unavailable: the database cannot be reached.
+        """
+        async with AsyncSession(self._engine, expire_on_commit=False) as session:
+            try:
+                async with session.begin():
+                    yield session
+            except (OperationalError, InterfaceError, PoolTimeout) as exc:
+                raise Unavailable(f"The database did not answer: {_cause(exc)}") from exc
+
+    async def ping(self) -> None:
+        """Ask the database for a sign of life.
+
+        Raises:
+            Unavailable: it gives none.
+        """
+        async with self.begin() as session:
+            await session.execute(text("SELECT 1"))
+
+    async def listen(self, channel: str) -> AsyncIterator[str]:
+        """The payloads notified on `channel` from now on; an empty one first, once listening.
+
+        Ends when the caller closes it. It holds one connection of its own.
+
+        Raises:
+            Unavailable: the connection was lost; start again, and look at the tables first.
+        """
+        try:
+            connection = await psycopg.AsyncConnection.connect(
+                self._conninfo(), autocommit=True, connect_timeout=CONNECT_SECONDS
+            )
+            async with connection:
+                await connection.execute(
+                    psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(channel))
+                )
+                yield ""
+                async for notice in connection.notifies():
+                    yield notice.payload
+        except psycopg.Error as exc:
+            raise Unavailable(f"The database connection was lost: {exc}") from exc
+
+    @asynccontextmanager
+    async def exclusive(self, name: str) -> AsyncIterator[bool]:
+        """Hold the lock `name` for the block, if nobody in any process holds it: yields whether."""
+        async with self._engine.connect() as connection:
+            key = func.hashtextextended(name, 0)
+            got = bool(await connection.scalar(select(func.pg_try_advisory_lock(key))))
+            try:
+                yield got
+            finally:
+                if got:
+                    await connection.execute(select(func.pg_advisory_unlock(key)))
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    def _conninfo(self) -> str:
+        url = self._url
+        host = url.query.get("host", url.host)
+        return make_conninfo(
+            host=host if isinstance(host, str) or host is None else host[0],
+            port=url.port,
+            user=url.username,
+            password=url.password,
+            dbname=url.database,
+        )
+
+
+async def notify(session: AsyncSession, channel: str, payload: str) -> None:
+    """Wake the listeners of `channel` when the session's transaction commits."""
+    await session.execute(select(func.pg_notify(channel, payload)))
+
+
+async def migrate(url: SecretStr, revision: str = "head") -> None:
+    """Bring the schema to `revision`; does nothing when it is there.
+
+    Raises:
+        Unavailable: the database cannot be reached.
+    """
+    try:
+        await asyncio.to_thread(command.upgrade, migration_config(url), revision)
+    except OperationalError as exc:
+        raise Unavailable(f"The database did not answer: {_cause(exc)}") from exc
+
+
+def migration_config(url: SecretStr) -> Config:
+    """Alembic's configuration; the URL travels as an attribute, never into a file or a log."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["url"] = make_url(url.get_secret_value()).set(drivername="postgresql+psycopg")
+    return config
+
+
+def _cause(exc: Any) -> str:
+    """The driver's own words, without the statement and its parameters."""
+    return str(exc.orig if isinstance(exc, DBAPIError) else exc).strip()

@@ -1,0 +1,104 @@
+"""Jobs become flow runs of the meeting deployment. The one door to Prefect outside `flows`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+from types import TracebackType
+from typing import Final, Self
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import PrefectClient
+from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.states import Cancelling, Scheduled
+
+from core.errors import Unavailable
+from core.settings import PrefectSettings
+
+CALL_SECONDS: Final = 10
+
+
+class PrefectDispatcher:
+    """Open it once per process; it keeps its connections.
+
+    The job id is the idempotency key, so that any number of submits make one run (design.md D2).
+    """
+
+    def __init__(self, settings: PrefectSettings) -> None:
+        self._settings = settings
+        self._deployment_id: UUID | None = None
+        self._stack = AsyncExitStack()
+        self._client: PrefectClient | None = None
+
+    async def __aenter__(self) -> Self:
+        auth = self._settings.auth
+        client = PrefectClient(
+            api=self._settings.api_url,
+            auth_string=auth.get_secret_value() if auth is not None else None,
+            httpx_settings={"timeout": httpx.Timeout(CALL_SECONDS), "trust_env": False},
+        )
+        self._client = await self._stack.enter_async_context(client)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._client = None
+        await self._stack.aclose()
+
+    async def submit(self, job_id: str, due: datetime, tags: Sequence[str]) -> str:
+        async with self._talking() as client:
+            deployment_id = await self._deployment(client)
+            try:
+                run = await client.create_flow_run_from_deployment(
+                    deployment_id,
+                    parameters={"job_id": job_id},
+                    state=Scheduled(scheduled_time=due),
+                    name=job_id,
+                    tags=list(tags),
+                    idempotency_key=job_id,
+                )
+            except ObjectNotFound:
+                # Deployed anew under another id; the next submit looks it up again.
+                self._deployment_id = None
+                raise
+        return str(run.id)
+
+    async def cancel(self, flow_run_id: str) -> None:
+        try:
+            async with self._talking() as client:
+                await client.set_flow_run_state(UUID(flow_run_id), Cancelling())
+        except Unavailable as exc:
+            if isinstance(exc.__cause__, ObjectNotFound):
+                return
+            raise
+
+    async def _deployment(self, client: PrefectClient) -> UUID:
+        if self._deployment_id is None:
+            found = await client.read_deployment_by_name(self._settings.deployment)
+            self._deployment_id = found.id
+        return self._deployment_id
+
+    @asynccontextmanager
+    async def _talking(self) -> AsyncIterator[PrefectClient]:
+        """The client, with every way of its failing turned into Unavailable."""
+        if self._client is None:
+            raise Unavailable("The dispatcher is closed; open it with `async with` first.")
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                yield self._client
+        except ObjectNotFound as exc:
+            raise Unavailable(
+                f"Prefect does not know the deployment {self._settings.deployment}, or the run. "
+                "Register the deployments with `meetbot-server up` or `prefect deploy --all`."
+            ) from exc
+        except TimeoutError as exc:
+            raise Unavailable(f"Prefect did not answer within {CALL_SECONDS} s.") from exc
+        except (httpx.HTTPError, PrefectException) as exc:
+            raise Unavailable(f"Prefect could not be used: {type(exc).__name__}: {exc}") from exc

@@ -1,0 +1,115 @@
+"""Creating jobs: once per `externalId` (API-51), whatever door they come through (LC-19)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydantic import SecretStr
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.ids import new_id
+from core.jobs.models import Job, Source
+from core.jobs.spec import AutoLeavePolicy, RecordingOptions
+from core.secrets import SecretBox
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A checked request. `secrets` maps names to values that are sealed at once (AU-17)."""
+
+    team_id: str
+    livemode: bool
+    platform: str
+    driver: str
+    meeting_url: str
+    room_url: str | None
+    display_name: str
+    region: str
+    external_id: str | None = None
+    source: Source = Source.API
+    join_at: datetime | None = None
+    leave_behavior: str | None = None
+    auto_leave: AutoLeavePolicy = field(default_factory=AutoLeavePolicy)
+    recording: RecordingOptions = field(default_factory=RecordingOptions)
+    transcription: Mapping[str, Any] = field(default_factory=dict)
+    webhooks: Mapping[str, Any] | None = None
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[str, SecretStr] = field(default_factory=dict, repr=False)
+
+
+async def create_job(
+    session: AsyncSession, box: SecretBox, new: NewJob, *, now: datetime
+) -> tuple[Job, bool]:
+    """The job and whether it is new: the same `externalId` again finds the first one (LC-31)."""
+    if new.external_id is not None:
+        existing = await _by_external_id(session, new)
+        if existing is not None:
+            return existing, False
+    job = _row(box, new, now)
+    try:
+        async with session.begin_nested():
+            session.add(job)
+    except IntegrityError:
+        # Somebody else created it between our look and our insert.
+        existing = await _by_external_id(session, new)
+        if existing is None:
+            raise
+        return existing, False
+    return job, True
+
+
+def open_secrets(box: SecretBox, job: Job) -> dict[str, SecretStr]:
+    """The job's secrets, for the process that runs it."""
+    if job.secrets is None:
+        return {}
+    values: dict[str, str] = json.loads(box.open(job.secrets).get_secret_value())
+    return {name: SecretStr(value) for name, value in values.items()}
+
+
+async def _by_external_id(session: AsyncSession, new: NewJob) -> Job | None:
+    statement = select(Job).where(
+        Job.team_id == new.team_id,
+        Job.livemode == new.livemode,
+        Job.external_id == new.external_id,
+    )
+    return (await session.exec(statement)).one_or_none()
+
+
+def _row(box: SecretBox, new: NewJob, now: datetime) -> Job:
+    job_id = new_id("job")
+    return Job(
+        id=job_id,
+        team_id=new.team_id,
+        livemode=new.livemode,
+        external_id=new.external_id or job_id,
+        source=new.source,
+        platform=new.platform,
+        driver=new.driver,
+        meeting_url=new.meeting_url,
+        room_url=new.room_url,
+        display_name=new.display_name,
+        join_at=new.join_at,
+        leave_behavior=new.leave_behavior,
+        auto_leave=new.auto_leave.model_dump(mode="json"),
+        recording=new.recording.model_dump(mode="json"),
+        transcription=dict(new.transcription),
+        webhooks=dict(new.webhooks) if new.webhooks is not None else None,
+        labels=dict(new.labels),
+        secrets=_seal(box, new.secrets),
+        region=new.region,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _seal(box: SecretBox, secrets: Mapping[str, SecretStr]) -> str | None:
+    if not secrets:
+        return None
+    values = {name: value.get_secret_value() for name, value in secrets.items()}
+    return box.seal(SecretStr(json.dumps(values)))

@@ -1,0 +1,296 @@
+"""The manifest: one JSON document that says what a recording holds (requirements.md section 6).
+
+It carries both shapes of the reference, `artifacts` with `participants` and `tracks` with
+`speakers`, so that a reader of either works (CON-26).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+from core.clock import rfc3339
+from core.jobs.failures import ExitReason, FailureCode
+from core.recordings.recording import (
+    Attribution,
+    Isolation,
+    MediaFile,
+    Recording,
+    Span,
+    TrackKind,
+)
+
+SCHEMA_VERSION: Final = 1
+MANIFEST_NAME: Final = "manifest.json"
+TranscriptState = Literal["off", "pending", "ready", "failed"]
+Moment = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
+Milliseconds = Annotated[int, Field(ge=0)]
+Uri = Annotated[str, Field(pattern=r"^s3://[^/]+/.+")]
+FORMATS: Final[Mapping[TrackKind, Literal["opus", "webm"]]] = {
+    "per-speaker": "opus",
+    "tab-video": "webm",
+    "screenshare": "webm",
+    "participant-video": "webm",
+}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+
+class ManifestParticipant(_Part):
+    id: str
+    display_name: str
+    speaker_label: str
+
+
+class ManifestSpeaker(_Part):
+    id: str
+    display_name: str
+
+
+class Stored(_Part):
+    uri: Uri
+    mime_type: str
+    bytes: int | None = None
+
+
+class SpeakerAudio(_Part):
+    participant_id: str
+    uri: Uri
+    mime_type: Literal["audio/ogg"] = "audio/ogg"
+    bytes: int
+
+
+class TranscriptArtifact(_Part):
+    """Both renderings of the transcript; absent until there is one."""
+
+    uri: Uri
+    mime_type: Literal["application/json"] = "application/json"
+    vtt_uri: Uri
+
+
+class Artifacts(_Part):
+    """Optional parts are absent, not null, when they were not produced (MF-06)."""
+
+    tab_video: Stored | None
+    per_speaker_audio: list[SpeakerAudio]
+    captions: Stored | None = None
+    chat: Stored | None = None
+    screenshare: Stored | None = None
+    transcript: TranscriptArtifact | None = None
+
+
+class Encoding(_Part):
+    mime_type: str
+
+
+class ManifestSpan(_Part):
+    """A stretch of recording time, in milliseconds since its start."""
+
+    start_ms: Milliseconds
+    end_ms: Milliseconds
+    reason: str
+
+
+class Track(_Part):
+    """One media object. Attribution, isolation and confidence say whose voice it is (D24)."""
+
+    track_id: str
+    kind: TrackKind
+    format: Literal["opus", "webm"]
+    speaker_id: str | None
+    uri: Uri
+    bytes: int
+    sha256: str
+    encoding: Encoding
+    start_offset_ms: Milliseconds
+    end_offset_ms: Milliseconds
+    attribution: Attribution | None = None
+    isolation: Isolation | None = None
+    confidence: Annotated[float, Field(ge=0, le=1)] | None = None
+    gaps: list[ManifestSpan] = []
+
+
+class ManifestEvent(_Part):
+    type: Literal["participant.join", "participant.leave"]
+    participant_id: str
+    display_name: str
+    at: Moment
+
+
+class Manifest(_Part):
+    """The whole document (MF-01). `durationSeconds` equals `recordedSeconds`, what is billed."""
+
+    schema_version: Literal[1] = 1
+    revision: Annotated[int, Field(ge=1)] = 1
+    job_id: str
+    external_id: str
+    platform: str
+    started_at: Moment
+    ended_at: Moment
+    duration_seconds: Annotated[int, Field(ge=0)]
+    recorded_seconds: Annotated[int, Field(ge=0)]
+    exit_reason: ExitReason
+    partial: bool
+    failure_code: FailureCode | None
+    participants: list[ManifestParticipant]
+    speakers: list[ManifestSpeaker]
+    artifacts: Artifacts
+    tracks: list[Track]
+    chat_uri: Uri | None
+    transcript: TranscriptState
+    pauses: list[ManifestSpan]
+    gaps: list[ManifestSpan]
+    events: list[ManifestEvent]
+
+    def to_json(self) -> bytes:
+        """The bytes of `manifest.json`."""
+        content = self.model_dump(mode="json", by_alias=True, exclude={"artifacts"})
+        content["artifacts"] = {
+            "tabVideo": None,
+            **self.artifacts.model_dump(mode="json", by_alias=True, exclude_none=True),
+        }
+        return json.dumps(content, ensure_ascii=False, indent=2).encode()
+
+
+@dataclass(frozen=True)
+class ManifestFacts:
+    """What the recording itself does not know."""
+
+    external_id: str
+    platform: str
+    failure_code: FailureCode | None = None
+    revision: int = 1
+    transcript: TranscriptState = "off"
+    # The names of transcript.json and transcript.vtt are fixed; these texts exist in storage.
+    texts: frozenset[str] = field(default_factory=frozenset)
+
+
+def build_manifest(
+    recording: Recording, facts: ManifestFacts, uri_of: Callable[[str], str]
+) -> Manifest:
+    """The manifest of a recording whose objects are all in storage (MF-11).
+
+    Args:
+        uri_of: the absolute `s3://…` URI of an object by its name below `recordings/<jobId>/`.
+    """
+    people = [person for person in recording.participants if not person.is_bot]
+    texts = facts.texts | frozenset(recording.texts)
+    return Manifest(
+        revision=facts.revision,
+        job_id=recording.job_id,
+        external_id=facts.external_id,
+        platform=facts.platform,
+        started_at=recording.started_at,
+        ended_at=recording.ended_at,
+        duration_seconds=recording.recorded_seconds,
+        recorded_seconds=recording.recorded_seconds,
+        exit_reason=recording.exit_reason,
+        partial=facts.failure_code is not None,
+        failure_code=facts.failure_code,
+        participants=[
+            ManifestParticipant(
+                id=person.id,
+                display_name=person.display_name,
+                speaker_label=person.speaker_label,
+            )
+            for person in people
+        ],
+        speakers=[ManifestSpeaker(id=p.id, display_name=p.display_name) for p in people],
+        artifacts=_artifacts(recording, texts, facts.transcript, uri_of),
+        tracks=[_track(media, uri_of) for media in recording.media],
+        chat_uri=uri_of("chat.jsonl") if "chat.jsonl" in texts else None,
+        transcript=facts.transcript,
+        pauses=_spans(recording.pauses),
+        gaps=_spans(recording.gaps),
+        events=[
+            ManifestEvent(
+                type=entry.type,
+                participant_id=entry.participant_id,
+                display_name=entry.display_name,
+                at=entry.at,
+            )
+            for entry in recording.roster
+        ],
+    )
+
+
+def local_audio_name(speaker_label: str, display_name: str, number: int = 1) -> str:
+    """What an audio file is called on a person's disk: `A-Alice_Chen.ogg` (MF-15).
+
+    Args:
+        number: 1 for a speaker's first file, then 2, 3…
+    """
+    spaced = re.sub(r"\s+", "_", display_name.strip())
+    name = "".join(c for c in spaced if c not in "/\\" and unicodedata.category(c)[0] != "C")[:100]
+    suffix = f"-{number}" if number > 1 else ""
+    return f"{speaker_label}-{name}{suffix}.ogg"
+
+
+def _artifacts(
+    recording: Recording,
+    texts: frozenset[str],
+    transcript: TranscriptState,
+    uri_of: Callable[[str], str],
+) -> Artifacts:
+    def first_of(kind: TrackKind) -> Stored | None:
+        for media in recording.media:
+            if media.kind == kind:
+                return Stored(uri=uri_of(media.name), mime_type="video/webm", bytes=media.bytes)
+        return None
+
+    def text(name: str, mime_type: str) -> Stored | None:
+        return Stored(uri=uri_of(name), mime_type=mime_type) if name in texts else None
+
+    return Artifacts(
+        tab_video=first_of("tab-video"),
+        per_speaker_audio=[
+            SpeakerAudio(
+                participant_id=media.participant_id,
+                uri=uri_of(media.name),
+                bytes=media.bytes,
+            )
+            for media in recording.media
+            if media.kind == "per-speaker" and media.participant_id is not None
+        ],
+        captions=text("captions.vtt", "text/vtt"),
+        chat=text("chat.json", "application/json"),
+        screenshare=first_of("screenshare"),
+        transcript=TranscriptArtifact(
+            uri=uri_of("transcript.json"), vtt_uri=uri_of("transcript.vtt")
+        )
+        if transcript == "ready"
+        else None,
+    )
+
+
+def _track(media: MediaFile, uri_of: Callable[[str], str]) -> Track:
+    return Track(
+        track_id=media.track_id,
+        kind=media.kind,
+        format=FORMATS[media.kind],
+        speaker_id=media.participant_id,
+        uri=uri_of(media.name),
+        bytes=media.bytes,
+        sha256=media.sha256,
+        encoding=Encoding(mime_type=media.encoding),
+        start_offset_ms=media.start_offset_ms,
+        end_offset_ms=media.end_offset_ms,
+        attribution=media.attribution,
+        isolation=media.isolation,
+        confidence=media.confidence,
+        gaps=_spans(media.gaps),
+    )
+
+
+def _spans(spans: tuple[Span, ...]) -> list[ManifestSpan]:
+    return [ManifestSpan(start_ms=s.start_ms, end_ms=s.end_ms, reason=s.reason) for s in spans]

@@ -1,0 +1,210 @@
+"""Working off the outbox: claim what is due, send it, write down what came of it (WH-20 to 27).
+
+Any number of processes may do this at once. A claim lasts longer than an attempt can; when its
+holder dies, somebody else sends again, with the same delivery id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+from sqlalchemy import ColumnElement, exists
+from sqlalchemy.orm import aliased
+from sqlmodel import col, or_, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.accounts.models import Team
+from core.accounts.service import webhook_secrets
+from core.clock import Clock
+from core.database import Database
+from core.secrets import SecretBox
+from core.settings import WebhookSettings
+from core.webhooks.events import Envelope, body
+from core.webhooks.models import Delivery, DeliveryAttempt, DeliveryStatus
+from core.webhooks.schedule import next_delay
+from core.webhooks.sending import Answer, Sender
+from core.webhooks.signing import signature
+
+BATCH: Final = 50
+CONCURRENT: Final = 20
+CONCURRENT_PER_RECEIVER: Final = 4
+# What one call works off at most; the next call goes on.
+MOST_ROUNDS: Final = 200
+CLAIM_MARGIN_SECONDS: Final = 30
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What a drain did."""
+
+    delivered: int = 0
+    failed: int = 0
+
+
+class Courier:
+    """Delivers webhooks.
+
+    Args:
+        random: uniform in [0, 1), for the jitter of the schedule.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        sender: Sender,
+        box: SecretBox,
+        settings: WebhookSettings,
+        clock: Clock,
+        *,
+        random: Callable[[], float] = random.random,
+    ) -> None:
+        self._database = database
+        self._sender = sender
+        self._box = box
+        self._settings = settings
+        self._clock = clock
+        self._random = random
+
+    async def deliver_job(self, job_id: str) -> Tally:
+        """Send what is due for one job, in order; for right after its transaction."""
+        return await self._work_off(job_id)
+
+    async def drain(self) -> Tally:
+        """Send everything that is due, for all jobs."""
+        return await self._work_off(None)
+
+    async def _work_off(self, job_id: str | None) -> Tally:
+        results: Counter[bool] = Counter()
+        for _ in range(MOST_ROUNDS):
+            claimed = await self._claim(job_id)
+            if not claimed:
+                break
+            results.update(await self._send_all(claimed))
+        return Tally(delivered=results[True], failed=results[False])
+
+    async def _claim(self, job_id: str | None) -> Sequence[Delivery]:
+        now = self._clock.now()
+        async with self._database.begin() as session:
+            statement = (
+                select(Delivery)
+                .where(
+                    Delivery.status == DeliveryStatus.PENDING,
+                    col(Delivery.next_attempt_at) <= now,
+                    or_(col(Delivery.claimed_until).is_(None), col(Delivery.claimed_until) <= now),
+                    or_(col(Delivery.attempts) > 0, ~_earlier_first_attempt_open()),
+                )
+                .order_by(col(Delivery.seq))
+                .limit(BATCH)
+                .with_for_update(skip_locked=True)
+            )
+            if job_id is not None:
+                statement = statement.where(Delivery.job_id == job_id)
+            rows = (await session.exec(statement)).all()
+            hold = self._settings.timeout_seconds + CLAIM_MARGIN_SECONDS
+            for row in rows:
+                row.claimed_until = now + timedelta(seconds=hold)
+        return rows
+
+    async def _send_all(self, deliveries: Sequence[Delivery]) -> list[bool]:
+        gate = asyncio.Semaphore(CONCURRENT)
+        receivers: dict[str, asyncio.Semaphore] = {}
+
+        async def send(delivery: Delivery) -> bool:
+            receiver = receivers.setdefault(
+                urlsplit(delivery.url).netloc, asyncio.Semaphore(CONCURRENT_PER_RECEIVER)
+            )
+            async with receiver, gate:
+                return await self._send(delivery)
+
+        return await asyncio.gather(*(send(delivery) for delivery in deliveries))
+
+    async def _send(self, delivery: Delivery) -> bool:
+        attempt = delivery.attempts + 1
+        async with self._database.begin() as session:
+            if not await self._still_ours(session, delivery):
+                return False
+            team = await session.get_one(Team, delivery.team_id)
+            secrets = webhook_secrets(team, self._box, now=self._clock.now())
+        content = body(
+            Envelope(
+                delivery_id=delivery.id,
+                event=delivery.event,
+                emitted_at=delivery.emitted_at,
+                attempt=attempt,
+                version=delivery.version,
+                data=delivery.data,
+                resend_of=delivery.resend_of,
+            ),
+            legacy_fields=self._settings.legacy_fields,
+        )
+        answer = await self._sender.post(
+            delivery.url, content, _headers(delivery, content, secrets)
+        )
+        await self._write_down(delivery.id, attempt, answer)
+        return answer.accepted
+
+    async def _still_ours(self, session: AsyncSession, delivery: Delivery) -> bool:
+        """Renew the claim, unless it ran out behind a slow receiver and somebody else took it."""
+        row = await session.get(Delivery, delivery.id, with_for_update=True)
+        if row is None or row.attempts != delivery.attempts:
+            return False
+        if row.claimed_until != delivery.claimed_until:
+            return False
+        hold = self._settings.timeout_seconds + CLAIM_MARGIN_SECONDS
+        row.claimed_until = self._clock.now() + timedelta(seconds=hold)
+        return True
+
+    async def _write_down(self, delivery_id: str, attempt: int, answer: Answer) -> None:
+        now = self._clock.now()
+        async with self._database.begin() as session:
+            row = await session.get_one(Delivery, delivery_id, with_for_update=True)
+            if row.attempts >= attempt:
+                return
+            row.attempts = attempt
+            row.claimed_until = None
+            session.add(
+                DeliveryAttempt(
+                    delivery_id=delivery_id,
+                    attempt=attempt,
+                    at=now,
+                    status_code=answer.status_code,
+                    latency_ms=answer.latency_ms,
+                    error=answer.error,
+                )
+            )
+            delay = next_delay(attempt, self._settings.first_retry_seconds, self._random)
+            if answer.accepted:
+                row.status, row.next_attempt_at = DeliveryStatus.DELIVERED, None
+            elif answer.gone or delay is None:
+                row.status, row.next_attempt_at = DeliveryStatus.EXHAUSTED, None
+            else:
+                row.next_attempt_at = now + timedelta(seconds=delay)
+
+
+def _earlier_first_attempt_open() -> ColumnElement[bool]:
+    """An earlier delivery of the same job waits for its first attempt: it goes first (WH-25)."""
+    earlier = aliased(Delivery)
+    return exists().where(
+        col(earlier.job_id) == col(Delivery.job_id),
+        col(earlier.seq) < col(Delivery.seq),
+        col(earlier.attempts) == 0,
+        col(earlier.status) == DeliveryStatus.PENDING,
+    )
+
+
+def _headers(delivery: Delivery, content: bytes, secrets: Sequence[SecretStr]) -> dict[str, str]:
+    return {
+        "content-type": "application/json",
+        "x-meetbot-signature": signature(content, secrets),
+        "x-meetbot-webhook-version": str(delivery.version),
+        "x-meetbot-event": delivery.event.value,
+        "x-meetbot-delivery": delivery.id,
+    }

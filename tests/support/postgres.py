@@ -1,0 +1,58 @@
+"""One private PostgreSQL server per test session, and a fresh database in it on demand."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+from pydantic import SecretStr
+
+from core.postgres import PrivatePostgres
+
+# Nothing here outlives the session, so nothing has to reach the disk.
+UNSAFE_AND_QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+class TestServer:
+    """Makes databases; with a template, as copies of it."""
+
+    __test__ = False
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = itertools.count(1)
+
+    def create_database(self, template: str = "template1") -> str:
+        """The name of a new database, a copy of `template`."""
+        name = f"test_{next(self._numbers)}"
+        with psycopg.connect(
+            host=str(self._folder), user="postgres", dbname="postgres", autocommit=True
+        ) as connection:
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                    sql.Identifier(name), sql.Identifier(template)
+                )
+            )
+        return name
+
+    def url(self, database: str) -> SecretStr:
+        return SecretStr(f"postgresql+psycopg://postgres@/{database}?host={self._folder}")
+
+
+@contextmanager
+def running_server() -> Iterator[TestServer]:
+    """The server, in a folder short enough for its socket, removed afterwards."""
+    parent = Path(tempfile.mkdtemp(prefix="mbpg-"))
+    server = PrivatePostgres(parent / "pg", UNSAFE_AND_QUICK)
+    try:
+        server.start()
+        yield TestServer(parent / "pg")
+    finally:
+        server.stop()
+        shutil.rmtree(parent, ignore_errors=True)
