@@ -1,0 +1,152 @@
+"""From a journal to a delivered recording: the steps after the meeting, without Prefect."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+
+from bot.recording.deliver import deliver, discard_local
+from bot.recording.finalize import finalize as make_final
+from core.errors import MeetbotError, TranscriptionError
+from core.jobs.models import Job
+from core.recordings.manifest import (
+    MANIFEST_NAME,
+    ManifestFacts,
+    TranscriptState,
+    build_manifest,
+)
+from core.recordings.recording import Recording
+from core.storage.base import Storage
+from core.webvtt import Cue, webvtt
+from flows.outcome import Outcome
+from flows.resources import Resources
+from transcription.engines.whisper import WhisperEngine
+from transcription.transcript import SpeakerTrack, Transcript
+from transcription.transcript import transcribe as understand
+
+log = logging.getLogger(__name__)
+
+TRANSCRIPT_JSON = "transcript.json"
+TRANSCRIPT_VTT = "transcript.vtt"
+# After the meeting nobody waits in a call for this process; live ones on the machine go first.
+AFTER_CALL_NICENESS = 10
+
+
+def prefix(job_id: str) -> str:
+    """Where a job's objects lie (section 6 of the requirements)."""
+    return f"recordings/{job_id}"
+
+
+async def finalize(work_dir: Path, job_id: str) -> Recording:
+    """The final files of a job, made from its journals.
+
+    Raises:
+        JournalError: there is no usable journal.
+    """
+    recording = await asyncio.to_thread(make_final, work_dir)
+    seconds, files = recording.recorded_seconds, len(recording.media)
+    log.info("%s: %d s recorded, %d media files", job_id, seconds, files)
+    return recording
+
+
+async def upload(recording: Recording, storage: Storage) -> None:
+    """Put every file of a recording into storage and verify it there by size and checksum."""
+    await asyncio.to_thread(deliver, recording, storage, prefix(recording.job_id))
+
+
+async def transcribe(job: Job, recording: Recording, resources: Resources) -> Transcript | None:
+    """Transcribe with our own engine and store the result; None when the job asked for none.
+
+    Raises:
+        TranscriptionError: the model is missing, or failed.
+        StorageError: the transcript could not be stored.
+    """
+    if job.transcription.get("mode") != "addon":
+        return None
+    settings = resources.settings.transcription
+    tracks = _tracks(recording)
+    os.nice(AFTER_CALL_NICENESS)
+    language = job.transcription.get("language")
+    try:
+        async with asyncio.timeout(settings.deadline_seconds):
+            transcript = await asyncio.to_thread(
+                understand, job.id, tracks, WhisperEngine(settings), language
+            )
+    except TimeoutError:
+        raise TranscriptionError(
+            f"The transcript was not ready within {settings.deadline_seconds:g} s "
+            "(MEETBOT_TRANSCRIPTION__DEADLINE_SECONDS)."
+        ) from None
+    cues = (
+        Cue(round(s.start * 1000), round(s.end * 1000), s.display_name, s.text)
+        for s in transcript.segments
+    )
+    documents = {
+        TRANSCRIPT_JSON: (
+            transcript.model_dump_json(by_alias=True, indent=2).encode(),
+            "application/json",
+        ),
+        TRANSCRIPT_VTT: (webvtt(cues).encode(), "text/vtt"),
+    }
+    for name, (data, mime) in documents.items():
+        await asyncio.to_thread(resources.storage.put_bytes, f"{prefix(job.id)}/{name}", data, mime)
+    return transcript
+
+
+async def write_manifest(
+    job: Job,
+    outcome: Outcome,
+    transcript: Transcript | None,
+    failure: MeetbotError | None,
+    resources: Resources,
+) -> str:
+    """Put the manifest, the last object of a recording, and return its URI (MF-11)."""
+    recording = outcome.recording
+    if recording is None:
+        raise ValueError("There is no recording to describe.")
+    root = prefix(job.id)
+    failed = None if outcome.cancelled or outcome.failure is None else outcome.failure.failure
+    manifest = build_manifest(
+        recording,
+        ManifestFacts(
+            external_id=job.external_id,
+            platform=job.platform,
+            failure_code=failed,
+            transcript=_state(transcript, failure),
+        ),
+        lambda name: resources.storage.uri(f"{root}/{name}"),
+    )
+    key = f"{root}/{MANIFEST_NAME}"
+    await asyncio.to_thread(
+        resources.storage.put_bytes, key, manifest.to_json(), "application/json"
+    )
+    return resources.storage.uri(key)
+
+
+async def discard(work_dir: Path, job_id: str, storage: Storage) -> None:
+    """Drop the journal in storage, then the local files; all of it was delivered."""
+    await asyncio.to_thread(discard_local, work_dir, storage, prefix(job_id))
+
+
+def _tracks(recording: Recording) -> list[SpeakerTrack]:
+    people = {person.id: person for person in recording.participants}
+    return [
+        SpeakerTrack(
+            path=media.path,
+            participant_id=media.participant_id,
+            speaker_label=people[media.participant_id].speaker_label,
+            display_name=people[media.participant_id].display_name,
+            duration_ms=media.end_offset_ms - media.start_offset_ms,
+            speech=media.speech,
+        )
+        for media in recording.media
+        if media.kind == "per-speaker" and media.participant_id in people
+    ]
+
+
+def _state(transcript: Transcript | None, failure: MeetbotError | None) -> TranscriptState:
+    if failure is not None:
+        return "failed"
+    return "off" if transcript is None else "ready"

@@ -1,0 +1,158 @@
+"""What people see of a run in the Prefect UI: a live progress artifact, and links at the end.
+
+Artifacts are only looked at; when Prefect does not take one, the meeting goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable
+from types import TracebackType
+from typing import Any, Final, Self
+from uuid import UUID
+
+from prefect.artifacts import (
+    acreate_markdown_artifact,
+    acreate_progress_artifact,
+    aupdate_progress_artifact,
+)
+
+from core.clock import rfc3339
+from core.jobs.lifecycle import Status
+from core.recordings.recording import Recording
+from flows.resources import Resources
+from flows.run import MeetingRun
+
+log = logging.getLogger(__name__)
+
+REFRESH_SECONDS: Final = 3.0
+# How far a job is in each status, in percent.
+SHARE: Final[dict[Status, float]] = {
+    Status.QUEUED: 0,
+    Status.JOINING: 10,
+    Status.ENTERING_LOBBY: 20,
+    Status.IN_MEETING: 30,
+    Status.RECORDING: 50,
+    Status.FINALIZING: 80,
+}
+
+
+class LiveView:
+    """Keeps the run's progress artifact fresh while the block runs."""
+
+    def __init__(self, resources: Resources, run: MeetingRun) -> None:
+        self._resources = resources
+        self._run = run
+        self._artifact: UUID | None = None
+        self._shown = ""
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._refresh(), name="live view")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stop()
+
+    async def conclude(self) -> None:
+        """Show the end: full progress, and a page with what came out."""
+        await self._stop()
+        await self._show(100, f"The job is {self._run.status}.")
+        await self._tolerant(
+            acreate_markdown_artifact(
+                key=_key("result", self._run.job_id),
+                markdown=self._page(),
+                description=f"What came out of {self._run.job_id}",
+            )
+        )
+
+    async def _stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def _refresh(self) -> None:
+        while True:
+            share = SHARE.get(self._run.status, 100)
+            await self._show(share, self._text())
+            await self._resources.clock.sleep(REFRESH_SECONDS)
+
+    async def _show(self, share: float, text: str) -> None:
+        if text == self._shown:
+            return
+        self._shown = text
+        if self._artifact is None:
+            made = await self._tolerant(
+                acreate_progress_artifact(
+                    progress=share, key=_key("live", self._run.job_id), description=text
+                )
+            )
+            self._artifact = made if isinstance(made, UUID) else None
+            return
+        await self._tolerant(
+            aupdate_progress_artifact(self._artifact, progress=share, description=text)
+        )
+
+    def _text(self) -> str:
+        progress = self._run.progress()
+        if progress is None:
+            return f"The job is {self._run.status}."
+        # Ids and numbers only: names of people stay in the customer's bucket.
+        return (
+            f"{self._run.status}: {progress.recorded_seconds:.0f} s recorded of "
+            f"{len(progress.participants)} participants, {progress.bytes_journalled:,} bytes"
+        )
+
+    def _page(self) -> str:
+        run, api = self._run, self._resources.settings.api.public_url
+        lines = [
+            f"# {run.job_id}: {run.status}",
+            "",
+            f"[The job, over the API]({api}/api/v1/jobs/{run.job_id}) (needs an API key)",
+        ]
+        if run.outcome.failure is not None:
+            failure = run.outcome.failure
+            lines += ["", f"**{failure.failure}**: {failure.message}"]
+        if run.outcome.manifest_uri is not None:
+            lines += ["", f"Manifest: `{run.outcome.manifest_uri}`"]
+        if run.outcome.recording is not None:
+            lines += ["", *_table(run.outcome.recording)]
+        return "\n".join(lines)
+
+    async def _tolerant(self, call: Awaitable[Any]) -> Any:
+        try:
+            return await call
+        except Exception:
+            log.warning("Prefect did not take an artifact", exc_info=True)
+            return None
+
+
+def _table(recording: Recording) -> list[str]:
+    """The files of a recording; ids only, names of people stay in the customer's bucket."""
+    rows = [
+        f"| `{media.name}` | {media.kind} | {media.bytes:,} | "
+        f"{(media.end_offset_ms - media.start_offset_ms) / 1000:.1f} | {media.attribution or ''} |"
+        for media in recording.media
+    ]
+    return [
+        f"{recording.recorded_seconds} s recorded from {rfc3339(recording.started_at)}, "
+        f"left because of `{recording.exit_reason}`",
+        "",
+        "| object | kind | bytes | seconds | attribution |",
+        "| --- | --- | ---: | ---: | --- |",
+        *rows,
+    ]
+
+
+def _key(kind: str, job_id: str) -> str:
+    """Prefect's artifact keys take lower-case letters, digits and dashes."""
+    return f"{kind}-{job_id}".lower().replace("_", "-")

@@ -1,0 +1,175 @@
+"""One meeting, one flow run: from `queued` to a terminal status.
+
+The stages are tasks with the names that people see in the Prefect UI. They skip by our rows and
+our journal, never by Prefect's cache, so the run may be lost, repeated or resumed at any time.
+Parameters, results and logs carry ids only (AR-09).
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any, Final
+
+from prefect import flow, runtime, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.states import Cancelled, Completed, Failed
+from prefect.tasks import Task, exponential_backoff
+
+from core.errors import MeetbotError, StaleAttempt
+from core.jobs.lifecycle import Status
+from flows.live_view import LiveView
+from flows.resources import open_resources
+from flows.run import MeetingRun
+
+# The run that the tasks of this flow work on; a live session cannot be a task parameter.
+_run: ContextVar[MeetingRun] = ContextVar("meeting_run")
+
+# One hard attempt and two more (LC-09).
+JOIN_RETRIES: Final = 2
+
+
+async def worth_retrying(_task: Task[..., Any], _task_run: TaskRun, state: State[Any]) -> bool:
+    """Whether the error that a task ended with says that it may pass."""
+    try:
+        await state.aresult()
+    except MeetbotError as error:
+        return error.retryable
+    except Exception:  # noqa: BLE001 - what nobody raised on purpose is not repeated
+        return False
+    return False
+
+
+@task(cache_policy=NO_CACHE, timeout_seconds=600)
+async def dispatch(job_id: str) -> str:
+    """Take the job's lease and start its bot."""
+    await _run.get().dispatch()
+    return job_id
+
+
+@task(
+    cache_policy=NO_CACHE,
+    retries=JOIN_RETRIES,
+    retry_delay_seconds=[2, 5],
+    retry_condition_fn=worth_retrying,
+)
+async def join(job_id: str) -> str:
+    """Get into the room, through the lobby where there is one."""
+    await _run.get().join()
+    return job_id
+
+
+@task(cache_policy=NO_CACHE)
+async def capture(job_id: str) -> str:
+    """Record until the meeting ends or the bot leaves."""
+    await _run.get().capture()
+    return job_id
+
+
+@task(cache_policy=NO_CACHE, retries=1, retry_delay_seconds=1, retry_condition_fn=worth_retrying)
+async def finalize(job_id: str) -> str:
+    """Make the final files from the journal."""
+    await _run.get().finalize()
+    return job_id
+
+
+@task(
+    cache_policy=NO_CACHE,
+    retries=6,
+    retry_delay_seconds=exponential_backoff(backoff_factor=2),
+    retry_jitter_factor=0.2,
+    retry_condition_fn=worth_retrying,
+)
+async def upload(job_id: str) -> str:
+    """Put the files into the bucket and verify each of them there."""
+    await _run.get().upload()
+    return job_id
+
+
+@task(cache_policy=NO_CACHE)
+async def transcribe(job_id: str) -> str:
+    """Transcribe where asked for, and write the manifest."""
+    await _run.get().transcribe()
+    return job_id
+
+
+@task(
+    cache_policy=NO_CACHE,
+    retries=5,
+    retry_delay_seconds=exponential_backoff(backoff_factor=1),
+    retry_condition_fn=worth_retrying,
+)
+async def meter(job_id: str) -> str:
+    """End the job: terminal status, one usage event, the last webhooks."""
+    await _run.get().meter()
+    return job_id
+
+
+@task(cache_policy=NO_CACHE, retries=1, retry_delay_seconds=2)
+async def notify(job_id: str) -> str:
+    """Send every webhook of the job once; retries are the delivery schedule's."""
+    await _run.get().notify()
+    return job_id
+
+
+@flow(name="meeting", flow_run_name="{job_id}", validate_parameters=True)
+async def meeting(job_id: str) -> State[Any]:
+    """Take one job from `queued` to a terminal status."""
+    async with (
+        open_resources() as resources,
+        MeetingRun(resources, job_id, holder=_holder()) as run,
+        LiveView(resources, run) as view,
+    ):
+        _run.set(run)
+        await dispatch(job_id)
+        if run.over:
+            return Completed(message=f"The job was already {run.status}.")
+        try:
+            await _attend(job_id, run)
+            if run.delivers:
+                await _deliver(job_id, resources.settings.storage.first_retry_seconds)
+        except StaleAttempt as error:
+            return Cancelled(message=f"Another run took over: {error.message}")
+        except Exception as error:  # noqa: BLE001 - whatever it was, the job must end
+            run.outcome.fail(error)
+        await meter(job_id)
+        await notify(job_id, return_state=True)
+        await view.conclude()
+        return _state(run)
+
+
+async def _attend(job_id: str, run: MeetingRun) -> None:
+    """Into the room, and there until the end."""
+    await join(job_id)
+    try:
+        await capture(job_id)
+    except StaleAttempt:
+        raise
+    except MeetbotError as error:
+        # What was recorded until now is delivered.
+        run.outcome.fail(error)
+
+
+async def _deliver(job_id: str, first_retry_seconds: float) -> None:
+    await finalize(job_id)
+    await upload.with_options(
+        retry_delay_seconds=exponential_backoff(backoff_factor=first_retry_seconds)
+    )(job_id)
+    # A recording without its transcript is still a recording.
+    await transcribe(job_id, return_state=True)
+
+
+def _holder() -> str:
+    """Who holds the lease: this flow run, so that it may continue after its process died."""
+    return str(runtime.flow_run.id or "inline")
+
+
+def _state(run: MeetingRun) -> State[Any]:
+    failure = run.outcome.failure
+    match run.status:
+        case Status.CANCELLED:
+            return Cancelled(message="Cancelled; what was recorded was delivered.")
+        case Status.FAILED if failure is not None:
+            return Failed(message=f"{failure.failure}: {failure.message}")
+        case _:
+            return Completed(message=f"The job is {run.status}.")

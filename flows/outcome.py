@@ -1,0 +1,76 @@
+"""How a meeting went, as far as it is known: each stage adds what it learned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from core.errors import BotFault, LobbyTimeout, MeetingError, NetworkLoss, RemovedFromMeeting
+from core.jobs.failures import ExitReason
+from core.jobs.settlement import Settlement
+from core.recordings.recording import Recording
+
+
+DIED: Final = (
+    "The bot's process died during the meeting; what it had recorded until then was delivered."
+)
+
+
+@dataclass
+class Outcome:
+    """The first failure counts: what goes wrong after it is a consequence.
+
+    `discard` says that nobody was ever recorded, so nothing is delivered (LC-12, LC-26).
+    """
+
+    exit_reason: ExitReason | None = None
+    failure: MeetingError | None = None
+    cancelled: bool = False
+    discard: bool = False
+    ended_at: datetime | None = None
+    recording: Recording | None = None
+    manifest_uri: str | None = None
+    transcribed: bool = False
+
+    def fail(self, error: BaseException) -> None:
+        """Note an error. One that nobody raised on purpose is our own fault (FC-10)."""
+        if self.failure is not None or self.cancelled:
+            return
+        if isinstance(error, MeetingError):
+            self.failure = error
+        else:
+            self.failure = BotFault(f"{type(error).__name__}: {error}")
+        self.exit_reason = self.exit_reason or ExitReason.ERROR
+
+    def learn(self, reason: ExitReason) -> None:
+        """Take over how an earlier attempt's journal says that the meeting ended."""
+        self.exit_reason = reason
+        match reason:
+            case ExitReason.ERROR:
+                self.fail(BotFault(DIED))
+            case ExitReason.KICKED:
+                self.fail(RemovedFromMeeting("The bot was removed from the meeting."))
+            case ExitReason.NETWORK_LOSS:
+                self.fail(NetworkLoss("The connection to the meeting was lost."))
+            case ExitReason.CANCELLED:
+                self.cancelled = True
+            case ExitReason.ENTRY_DELAY:
+                self.discard = True
+                self.fail(LobbyTimeout("Nobody came to the meeting."))
+
+    def settlement(self) -> Settlement:
+        """What the job store is told at the end."""
+        failure = None if self.cancelled else self.failure
+        reason = ExitReason.CANCELLED if self.cancelled else self.exit_reason
+        return Settlement(
+            exit_reason=reason or ExitReason.CALL_ENDED,
+            failure_code=failure.failure if failure else None,
+            failure_detail=failure.message if failure else None,
+            adapter_error=failure.adapter_error if failure else None,
+            cancelled=self.cancelled,
+            recorded_seconds=self.recording.recorded_seconds if self.recording else None,
+            manifest_uri=self.manifest_uri,
+            ended_at=self.ended_at,
+            transcribed=self.transcribed,
+        )

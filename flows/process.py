@@ -1,0 +1,23 @@
+"""The body of a meeting's own process: one flow run, from a warm fork."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+
+def run_meeting(flow_run: str) -> None:
+    """Run the meeting flow for `flow_run` (JSON of Prefect's FlowRun); the process's only work."""
+    # Signals to the worker's terminal or group must not reach a live meeting.
+    os.setsid()
+    from prefect.client.schemas.objects import FlowRun
+    from prefect.flow_engine import run_flow_async
+    from prefect.logging.configuration import setup_logging
+
+    from flows.meeting import meeting
+
+    setup_logging()
+    run = FlowRun.model_validate_json(flow_run)
+    asyncio.run(
+        run_flow_async(meeting, flow_run=run, parameters=run.parameters, return_type="state")
+    )

@@ -1,0 +1,28 @@
+"""Scripted rooms for test keys: any valid meeting URL gets a sandbox meeting (AU-06, D13)."""
+
+from __future__ import annotations
+
+from core.errors import BotFault, MeetbotError
+from core.jobs.models import Job
+from flows.resources import Resources
+from sandbox.client import SandboxClient
+
+
+async def scripted_room(resources: Resources, job: Job) -> None:
+    """Make the room of a test job and note its address on the job.
+
+    Raises:
+        BotFault: the sandbox made none; the message says why.
+    """
+    sandbox = resources.settings.sandbox
+    if sandbox.admin_token is None:
+        raise BotFault("MEETBOT_SANDBOX__ADMIN_TOKEN is not set; test jobs need the sandbox.")
+    try:
+        async with SandboxClient(sandbox.origin, sandbox.admin_token) as client:
+            room = await client.create_room()
+    except MeetbotError as error:
+        raise BotFault(f"No scripted room could be made: {error.message}") from error
+    async with resources.database.begin() as session:
+        row = await session.get_one(Job, job.id, with_for_update=True)
+        row.room_url = room.guest_url
+    job.room_url = room.guest_url

@@ -1,0 +1,252 @@
+"""One attempt at one job: what the tasks of the flow call, in the order of their names.
+
+Plain functions around it decide; this class holds what the stages of one process share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from bot.control import Progress
+from bot.recording.bundles import BundleUploader
+from bot.session import MeetingSession
+from core.errors import MeetbotError, StaleAttempt
+from core.jobs import leases, service
+from core.jobs.document import job_spec
+from core.jobs.failures import ExitReason
+from core.jobs.lifecycle import Event, Status
+from core.jobs.models import Job
+from core.jobs.settlement import settle
+from core.jobs.spec import JobSpec
+from flows import delivery
+from flows.channel import DatabaseChannel
+from flows.outcome import Outcome
+from flows.postman import Postman
+from flows.resources import Resources
+from flows.rooms import scripted_room
+
+log = logging.getLogger(__name__)
+
+# From these a new attempt begins at the door; later ones have something to deliver.
+BEFORE_ROOM: Final = frozenset({Status.QUEUED, Status.JOINING, Status.ENTERING_LOBBY})
+
+
+class MeetingRun:
+    """Holds the job's lease and the live session while the block runs."""
+
+    def __init__(self, resources: Resources, job_id: str, holder: str) -> None:
+        self.job_id = job_id
+        self.outcome = Outcome()
+        self._resources = resources
+        self._holder = holder
+        self._stack = AsyncExitStack()
+        self._session: MeetingSession | None = None
+        self._spec: JobSpec | None = None
+        self._channel: DatabaseChannel | None = None
+        self._postman = Postman(resources, job_id)
+        self.status = Status.QUEUED
+        # An earlier attempt was in the meeting; this one delivers what it journalled.
+        self._recovering = False
+
+    async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(self._postman)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    @property
+    def over(self) -> bool:
+        """The job had ended before this run began: there is nothing to do."""
+        return self.status.terminal
+
+    def progress(self) -> Progress | None:
+        """The last snapshot of a recording bot, for people watching."""
+        return self._channel.progress if self._channel is not None else None
+
+    @property
+    def delivers(self) -> bool:
+        """Whether the meeting was entered, so that a manifest is owed (MF-18)."""
+        return self.status not in BEFORE_ROOM and not self.outcome.discard
+
+    # --- the stages ---------------------------------------------------------------------------
+
+    async def dispatch(self) -> None:
+        """Take the lease, make the room of a test job, wait for `joinAt`."""
+        resources = self._resources
+        job = await self._take()
+        if self.over:
+            return
+        if job.room_url is None:
+            await scripted_room(resources, job)
+        self._spec = job_spec(job, resources.box)
+        self._channel = DatabaseChannel(
+            resources.database,
+            resources.clock,
+            self.job_id,
+            job.fence,
+            lease_seconds=resources.settings.bot.lease_seconds,
+            on_event=self._postman.wake,
+        )
+        keeper = asyncio.create_task(self._keep_lease(self._channel), name="lease")
+        self._stack.callback(keeper.cancel)
+        if self.status not in BEFORE_ROOM:
+            self._recovering = True
+            self.outcome.cancelled = job.cancel_requested_at is not None
+            return
+        if job.join_at is not None:
+            ahead = (job.join_at - resources.clock.now()).total_seconds()
+            await resources.clock.sleep(max(ahead, 0))
+        self._session = await self._stack.enter_async_context(
+            MeetingSession(self._spec, resources.settings, self._channel, resources.clock)
+        )
+
+    async def join(self) -> None:
+        """One attempt to get into the room. Raises MeetingError."""
+        if self._session is not None:
+            await self._session.join()
+            self.status = Status.IN_MEETING
+
+    async def capture(self) -> None:
+        """Record until the meeting, the customer or a failure ends it."""
+        if self._session is None or self._spec is None:
+            return
+        resources = self._resources
+        async with BundleUploader(
+            self.work_dir,
+            self._spec.fence,
+            resources.storage,
+            resources.settings.bot.bundle_seconds,
+            resources.clock,
+        ):
+            ending = await self._session.capture()
+        outcome = self.outcome
+        outcome.exit_reason = ending.exit_reason
+        outcome.cancelled = ending.cancelled
+        outcome.discard = ending.exit_reason is ExitReason.ENTRY_DELAY
+        if ending.failure is not None:
+            outcome.fail(ending.failure)
+
+    async def finalize(self) -> None:
+        """Make the final files from the journal."""
+        await self._left()
+        recording = await delivery.finalize(self.work_dir, self.job_id)
+        self.outcome.recording = recording
+        self.outcome.ended_at = recording.ended_at
+        if self._recovering:
+            self.outcome.learn(recording.exit_reason)
+
+    async def upload(self) -> None:
+        """Put every media file into the bucket, verified."""
+        if self.outcome.recording is not None:
+            await delivery.upload(self.outcome.recording, self._resources.storage)
+
+    async def transcribe(self) -> None:
+        """Transcribe, when asked to, and write the manifest; then drop the local copies.
+
+        Raises:
+            TranscriptionError: there is no transcript; the manifest was written all the same.
+        """
+        recording = self.outcome.recording
+        if recording is None:
+            return
+        async with self._resources.database.begin() as session:
+            job = await session.get_one(Job, self.job_id)
+        failure: MeetbotError | None = None
+        transcript = None
+        try:
+            transcript = await delivery.transcribe(job, recording, self._resources)
+        except MeetbotError as error:
+            log.warning("no transcript: %s", error.message)
+            failure = error
+        self.outcome.transcribed = transcript is not None
+        self.outcome.manifest_uri = await delivery.write_manifest(
+            job, self.outcome, transcript, failure, self._resources
+        )
+        await delivery.discard(self.work_dir, self.job_id, self._resources.storage)
+        if failure is not None:
+            raise failure
+
+    async def meter(self) -> None:
+        """End the job: status, usage and last webhooks in one transaction."""
+        resources = self._resources
+        async with resources.database.begin() as session:
+            job = await settle(
+                session,
+                self.job_id,
+                self.outcome.settlement(),
+                now=resources.clock.now(),
+                fence=self._fence,
+            )
+        self.status = job.status
+        self._postman.wake()
+
+    async def notify(self) -> None:
+        """Make sure that the first attempt of every webhook of this job was made."""
+        await self._postman.deliver()
+
+    # --- what they share ----------------------------------------------------------------------
+
+    @property
+    def work_dir(self) -> Path:
+        return self._resources.settings.work_dir / self.job_id
+
+    @property
+    def _fence(self) -> int:
+        if self._spec is None:
+            raise StaleAttempt(f"No attempt holds {self.job_id}.")
+        return self._spec.fence
+
+    async def _take(self) -> Job:
+        resources = self._resources
+        async with resources.database.begin() as session:
+            job = await session.get_one(Job, self.job_id)
+            self.status = job.status
+            if not self.over:
+                await leases.acquire_lease(
+                    session,
+                    self.job_id,
+                    self._holder,
+                    seconds=resources.settings.bot.lease_seconds,
+                    now=resources.clock.now(),
+                )
+        return job
+
+    async def _keep_lease(self, channel: DatabaseChannel) -> None:
+        """Renew the lease in every stage, until the run is over."""
+        seconds = self._resources.settings.bot.lease_seconds / 3
+        while True:
+            await self._resources.clock.sleep(seconds)
+            try:
+                await channel.renew()
+            except StaleAttempt:
+                # The session learns it from its own reports and leaves.
+                return
+            except MeetbotError as error:
+                log.warning("the lease could not be renewed: %s", error.message)
+
+    async def _left(self) -> None:
+        """The bot is out of the room, whatever brought it out."""
+        async with self._resources.database.begin() as session:
+            job = await session.get_one(Job, self.job_id)
+            self.status = job.status
+            if job.status in service.IN_CALL:
+                moved = await service.apply_event(
+                    session,
+                    self.job_id,
+                    Event.LEFT,
+                    fence=self._fence,
+                    now=self._resources.clock.now(),
+                )
+                self.status = moved.status
+        self._postman.wake()

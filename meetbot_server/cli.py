@@ -1,0 +1,122 @@
+"""The operator's command. `meetbot-server up` runs everything; the others are its parts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from typing import Annotated
+
+import typer
+
+from core.clock import SystemClock
+from core.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def configure() -> None:
+    """meetbot-server: record meetings, one Prefect flow run each."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    # One line per request of the HTTP client would drown our own.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+@app.command()
+def up() -> None:
+    """Run the whole stack on this machine, in the foreground; Ctrl-C stops it cleanly."""
+    from meetbot_server.up import run
+
+    raise typer.Exit(asyncio.run(run(Settings(), SystemClock())))
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option(help="Leave the stack and the room running.")] = False,
+) -> None:
+    """Record a sandbox meeting from dispatch to webhook, and print what came out."""
+    from meetbot_server.demo.run import run
+
+    raise typer.Exit(asyncio.run(run(Settings(), SystemClock(), keep=keep)))
+
+
+@app.command()
+def api() -> None:
+    """Serve the HTTP API."""
+    import uvicorn
+
+    from api.app import create_app
+
+    settings = Settings()
+    uvicorn.run(
+        create_app(settings), host=settings.api.host, port=settings.api.port, log_config=None
+    )
+
+
+@app.command()
+def files() -> None:
+    """Serve time-limited links into the local storage folder."""
+    import uvicorn
+
+    from core.storage.files import create_files_app
+
+    settings = Settings()
+    secret = settings.storage.link_secret
+    if secret is None:
+        raise typer.BadParameter("MEETBOT_STORAGE__LINK_SECRET is not set")
+    uvicorn.run(
+        create_files_app(settings.local_storage_root, secret),
+        host=settings.storage.files_host,
+        port=settings.storage.files_port,
+        log_config=None,
+    )
+
+
+@app.command()
+def sandbox() -> None:
+    """Serve the sandbox meeting platform."""
+    from sandbox.serve import serve
+
+    serve(Settings())
+
+
+@app.command()
+def worker() -> None:
+    """Take meetings from Prefect and run each in a process of its own."""
+    from flows.worker_process import run
+
+    asyncio.run(run(Settings()))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema."""
+    from core.database import migrate as bring_up
+
+    url = Settings().database_url
+    if url is None:
+        raise typer.BadParameter("MEETBOT_DATABASE_URL is not set")
+    asyncio.run(bring_up(url))
+
+
+@app.command()
+def doctor(
+    install: Annotated[bool, typer.Option(help="Install what is missing, where possible.")] = False,
+) -> None:
+    """Say whether this machine has what a bot needs, and how to get what is missing."""
+    from meetbot_server.doctor import examine
+
+    raise typer.Exit(examine(Settings(), install=install))
+
+
+def main() -> None:
+    # Closed output (a pager, `head`) ends the command instead of raising in it.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    app()
+
+
+if __name__ == "__main__":
+    main()

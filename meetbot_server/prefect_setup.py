@@ -1,0 +1,83 @@
+"""Makes a Prefect server ready for meetings: the work pool and the deployments."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from core.settings import Settings
+from meetbot_server.supervisor import python
+
+ROOT: Final = Path(__file__).parent.parent
+DEPLOY_SECONDS: Final = 90
+
+
+class SetupFailed(Exception):
+    """Prefect did not take the work pool or the deployments."""
+
+
+async def prefect_ready(settings: Settings) -> bool:
+    """Whether the Prefect server answers."""
+    async with _client(settings) as client:
+        try:
+            return (await client.get("/health")).is_success
+        except httpx.TransportError:
+            return False
+
+
+async def register(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Create the work pool, and the deployments of prefect.yaml when the file has changed.
+
+    Raises:
+        SetupFailed: Prefect refused; the message says what.
+    """
+    mark = settings.data_dir / "prefect" / "deployed"
+    wanted = hashlib.sha256((ROOT / "prefect.yaml").read_bytes()).hexdigest()
+    async with _client(settings) as client:
+        await _make_pool(client, settings)
+        there = await client.get(f"/deployments/name/{settings.prefect.deployment}")
+        if there.is_success and mark.exists() and mark.read_text() == wanted:
+            return
+    await _deploy(environment)
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.write_text(wanted)
+
+
+async def _make_pool(client: httpx.AsyncClient, settings: Settings) -> None:
+    answer = await client.post(
+        "/work_pools/", json={"name": settings.prefect.work_pool, "type": "meetbot"}
+    )
+    if not answer.is_success and answer.status_code != httpx.codes.CONFLICT:
+        raise SetupFailed(f"Prefect refused the work pool: {answer.status_code} {answer.text}")
+
+
+async def _deploy(environment: Mapping[str, str]) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *python("-m", "prefect", "--no-prompt", "deploy", "--all"),
+        cwd=ROOT,
+        env=dict(environment),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), DEPLOY_SECONDS)
+    except TimeoutError:
+        process.kill()
+        raise SetupFailed(f"`prefect deploy` took longer than {DEPLOY_SECONDS} s") from None
+    if process.returncode != 0:
+        raise SetupFailed(f"`prefect deploy` failed:\n{output.decode(errors='replace')[-3000:]}")
+
+
+def _client(settings: Settings) -> httpx.AsyncClient:
+    auth = settings.prefect.auth
+    user, _, password = (auth.get_secret_value() if auth else "").partition(":")
+    # Prefect takes the auth string as HTTP basic credentials.
+    return httpx.AsyncClient(
+        base_url=settings.prefect.api_url, auth=(user, password), timeout=10, trust_env=False
+    )
