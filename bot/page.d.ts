@@ -22,3 +22,6 @@ declare const BOOT: Readonly<{ nonce: string; binding: string; listener: string 
 
 /** The native binding to Python, taken off the window; undefined where it is not offered. */
 declare const send: ((payload: string) => void) | undefined;
+
+/** Exact origins whose pages may use private addresses (bot/browser/page/ice_guard.js). */
+declare const TRUSTED_ORIGINS: readonly string[];
