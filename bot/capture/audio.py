@@ -1,0 +1,104 @@
+"""All audio of a meeting: from the page's tracks to one file per participant."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+from bot.capture.attribution import Owners
+from bot.capture.audio_track import AudioTrack, Packet
+from bot.capture.frames import Frame
+from bot.capture.speaker import SpeakerFile
+from bot.recording.journal import JournalWriter
+
+# About half a minute of one track that nobody has claimed yet.
+MAX_UNCLAIMED: Final = 1500
+
+_log = logging.getLogger(__name__)
+
+
+class AudioRecorder:
+    """Frames in (`push`), files out (`write`). `t0_ms` is the start of the recording."""
+
+    def __init__(self, owners: Owners, t0_ms: float, journal: JournalWriter) -> None:
+        self.speakers: dict[str, SpeakerFile] = {}
+        self._owners = owners
+        self._t0_ms = t0_ms
+        self._journal = journal
+        self._tracks: dict[tuple[str, int], AudioTrack] = {}
+        self._unclaimed: dict[str, deque[Packet]] = {}
+        self._count = 0
+
+    @property
+    def has_media(self) -> bool:
+        return bool(self.speakers)
+
+    @property
+    def last_voice_ms(self) -> float | None:
+        """When anybody's voice was last heard, ms since 1970."""
+        heard = [speaker.last_voice_ms for speaker in self.speakers.values()]
+        return max((moment for moment in heard if moment is not None), default=None)
+
+    def push(self, doc: str, track_id: str, frame: Frame) -> None:
+        key = (doc, frame.index)
+        track = self._tracks.get(key)
+        if track is None:
+            self._count += 1
+            track = self._tracks[key] = AudioTrack(self._count, track_id)
+        track.push(frame)
+
+    def end_track(self, doc: str, index: int, now_ms: float) -> None:
+        """The track is over: nothing is waited for any more."""
+        track = self._tracks.pop((doc, index), None)
+        if track is not None:
+            self._route(track, track.pop(now_ms, everything=True))
+
+    def claim(self, track_id: str) -> None:
+        """An owner became known: what was held for them is written."""
+        held = self._unclaimed.pop(track_id, deque())
+        self._write_all(track_id, held)
+
+    def write(self, now_ms: float, *, everything: bool = False) -> None:
+        """Move what has waited long enough into the files."""
+        for track in self._tracks.values():
+            self._route(track, track.pop(now_ms, everything=everything))
+        for speaker in self.speakers.values():
+            speaker.flush()
+
+    def describe(self) -> None:
+        """Journal what was written since the last time."""
+        for speaker in self.speakers.values():
+            speaker.describe()
+
+    def close(self, now_ms: float) -> None:
+        """Empty every hold; says in the log what nobody ever claimed."""
+        self.write(now_ms, everything=True)
+        self.describe()
+        for track_id, held in self._unclaimed.items():
+            _log.warning(
+                "%d packets of track %.40r were never attributed and are left out",
+                len(held),
+                track_id,
+            )
+
+    def _route(self, track: AudioTrack, packets: Iterable[Packet]) -> None:
+        self._write_all(track.track_id, packets)
+
+    def _write_all(self, track_id: str, packets: Iterable[Packet]) -> None:
+        for packet in packets:
+            assignment = self._owners.at(track_id, packet.at_ms)
+            if assignment is None:
+                held = self._unclaimed.setdefault(track_id, deque(maxlen=MAX_UNCLAIMED))
+                held.append(packet)
+            elif assignment.source == "microphone":
+                self._speaker(assignment.participant_id).add(packet)
+            # The sound of a shared screen is nobody's voice: it is in the tab's video only.
+
+    def _speaker(self, participant_id: str) -> SpeakerFile:
+        speaker = self.speakers.get(participant_id)
+        if speaker is None:
+            speaker = SpeakerFile(participant_id, self._t0_ms, self._journal)
+            self.speakers[participant_id] = speaker
+        return speaker

@@ -1,0 +1,79 @@
+/** The tab records itself: VP9 and Opus in WebM, a slice a second (design.md D7). */
+
+const SLICE_MS = 1000;
+// A message of the bridge holds 340,000 characters of base64.
+const TAB_PART = 180_000;
+
+/** @type {MediaRecorder | null} */
+let tabRecorder = null;
+let tabParts = 0;
+/** Slices are handed out one after another. */
+let tabQueue = Promise.resolve();
+
+/** @param {Blob} slice */
+async function tabSlice(slice) {
+  const at = captureEpochMs();
+  const bytes = new Uint8Array(await slice.arrayBuffer());
+  for (let start = 0; start < bytes.length; start += TAB_PART) {
+    const data = toBase64(bytes.slice(start, start + TAB_PART));
+    emit('tab', { n: tabParts++, at, data });
+    emit.flush();
+  }
+}
+
+/** @param {string} reason @param {string} detail */
+function tabEnded(reason, detail) {
+  tabQueue = tabQueue.then(() => emit('tab-ended', { reason, detail: detail.slice(0, 500) }));
+}
+
+/** @param {{fps: number, width: number, height: number}} wanted */
+async function tabStream({ fps, width, height }) {
+  const options = /** @type {any} */ ({
+    video: {
+      frameRate: { max: fps },
+      width: { max: width },
+      height: { max: height },
+    },
+    // Each of these takes the tab's own sound out of the recording.
+    audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
+    preferCurrentTab: true,
+    selfBrowserSurface: 'include',
+  });
+  return navigator.mediaDevices.getDisplayMedia(options);
+}
+
+onCommand('tab.start', async (/** @type {any} */ wanted) => {
+  if (window !== window.top) throw new Error('only the main frame records the tab');
+  if (tabRecorder) throw new Error('the tab is already recorded');
+  const stream = await tabStream(wanted);
+  const recorder = new MediaRecorder(stream, {
+    mimeType: 'video/webm;codecs=vp9,opus',
+    videoBitsPerSecond: wanted.videoBitsPerSecond,
+    audioBitsPerSecond: 64_000,
+  });
+  tabRecorder = recorder;
+  recorder.ondataavailable = ({ data }) => {
+    if (data.size > 0) tabQueue = tabQueue.then(() => tabSlice(data));
+  };
+  recorder.onerror = (event) => tabEnded('error', String(/** @type {any} */ (event).error));
+  recorder.onstop = () => tabEnded('stopped', '');
+  for (const track of stream.getTracks()) {
+    track.addEventListener('ended', () => tabEnded('track-ended', track.kind));
+  }
+  const started = new Promise((resolve) => {
+    recorder.onstart = () => resolve(captureEpochMs());
+  });
+  recorder.start(SLICE_MS);
+  return { at: await started, audio: stream.getAudioTracks().length > 0 };
+});
+
+onCommand('tab.stop', async () => {
+  const recorder = tabRecorder;
+  if (!recorder || recorder.state === 'inactive') return;
+  const stopped = new Promise((resolve) => recorder.addEventListener('stop', resolve));
+  recorder.stop();
+  await stopped;
+  await tabQueue;
+  recorder.stream.getTracks().forEach((track) => track.stop());
+  emit.flush();
+});

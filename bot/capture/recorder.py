@@ -1,0 +1,324 @@
+"""The recorder of one attempt: what the page sends and the session says, onto disk.
+
+Everything is on the clock of the recording, which starts with `start` and never steps: the wall
+clock of that moment plus monotonic time. What is heard leaves the hold within a second, reaches
+the files twice a second and the journal every second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from bot.browser.bridge import Bridge
+from bot.capture.attribution import Owners, TrackAssignment
+from bot.capture.audio import AudioRecorder
+from bot.capture.intake import FrameIntake
+from bot.capture.page_parts import page_config, page_parts
+from bot.capture.tab import TabChunk, TabEnded, TabVideo
+from bot.capture.video import VideoRecorder
+from bot.control import Progress, Speaking
+from bot.recording.journal import JournalWriter
+from core.clock import Clock, epoch_ms, from_epoch_ms
+from core.errors import BotFault, MeetingError
+from core.jobs.failures import ExitReason
+from core.jobs.spec import JobSpec, RecordingOptions
+from core.recordings.journal import (
+    Attributed,
+    CaptionSaid,
+    ChatSaid,
+    Close,
+    Entry,
+    Open,
+    ParticipantSeen,
+    RosterMoved,
+)
+from core.recordings.recording import Caption, ChatMessage, Participant
+
+_TICK_S: Final = 0.5
+_TICKS_PER_SYNC: Final = 2
+_PAGE_FLUSH_TIMEOUT_S: Final = 2.0
+# A level older than this says nothing about now.
+_LEVEL_FRESH_MS: Final = 1500.0
+
+_log = logging.getLogger(__name__)
+
+
+class _Running:
+    """What exists between `start` and `stop`."""
+
+    def __init__(self, spec: JobSpec, work_dir: Path, bridge: Bridge, t0_ms: float) -> None:
+        opened = Open(job_id=spec.job_id, fence=spec.fence, t0_ms=t0_ms)
+        self.t0_ms = t0_ms
+        self.journal = JournalWriter(work_dir, opened)
+        self.owners = Owners()
+        self.audio = AudioRecorder(self.owners, t0_ms, self.journal)
+        self.video = VideoRecorder(spec.recording.video, self.owners, t0_ms, self.journal)
+        self.tab = TabVideo(bridge, t0_ms, self.journal)
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def has_media(self) -> bool:
+        return self.audio.has_media or self.video.has_media or self.tab.has_media
+
+    def write(self, now_ms: float) -> None:
+        self.audio.write(now_ms)
+        self.video.write()
+
+    def describe(self) -> None:
+        self.audio.describe()
+        self.video.describe()
+        self.tab.describe()
+
+
+class Recorder:
+    """Records one attempt into `<work_dir>/<fence>/`.
+
+    `media_captured` is set when the first media is on disk. When the disk fails, `failed` is
+    set, and `progress()` and `stop()` raise the reason.
+    """
+
+    def __init__(self, spec: JobSpec, work_dir: Path, bridge: Bridge, clock: Clock) -> None:
+        self.media_captured = asyncio.Event()
+        self.failed = asyncio.Event()
+        self.failure: MeetingError | None = None
+        self.intake = FrameIntake(self._frame_sinks, self.now_ms)
+        self._spec = spec
+        self._work_dir = work_dir
+        self._bridge = bridge
+        self._clock = clock
+        self._wall = epoch_ms(clock.now())
+        self._mono = clock.monotonic()
+        self._running: _Running | None = None
+        self._stopped = False
+        self._early: list[Entry] = []
+        self._claims: list[TrackAssignment] = []
+        self._present: dict[str, Participant] = {}
+        self.intake.listen(bridge)
+        bridge.on("tab", TabChunk, self._on_tab_chunk)
+        bridge.on("tab-ended", TabEnded, self._on_tab_ended)
+
+    @staticmethod
+    def page_parts(options: RecordingOptions) -> Sequence[Path]:
+        """JavaScript files for the init script, in order."""
+        return page_parts(options)
+
+    @staticmethod
+    def page_config(options: RecordingOptions) -> dict[str, Any]:
+        """What these files find in CONFIG."""
+        return page_config(options)
+
+    def now_ms(self) -> float:
+        """The clock of the recording, ms since 1970; it does not follow steps of the system's."""
+        return self._wall + (self._clock.monotonic() - self._mono) * 1000
+
+    async def start(self) -> None:
+        """Begin now; tab video too, when the job wants it.
+
+        Raises:
+            RecordingDiskError: the work folder cannot be written.
+        """
+        self._wall, self._mono = epoch_ms(self._clock.now()), self._clock.monotonic()
+        running = _Running(self._spec, self._work_dir, self._bridge, self.now_ms())
+        self._running = running
+        running.journal.write(*self._early)
+        self._early.clear()
+        for claim in self._claims:
+            self.assign(claim)
+        running.task = asyncio.create_task(self._tick_on(running), name="recorder")
+        if self._spec.recording.video == "tab":
+            await running.tab.start(self._spec.recording, self.now_ms())
+
+    # What the session says
+
+    def joined(self, participant: Participant, at_ms: float) -> None:
+        """Somebody is in the room (the bot itself too); `at_ms` since 1970."""
+        self._present[participant.id] = participant
+        seen = ParticipantSeen(
+            id=participant.id,
+            platform_id=participant.platform_id,
+            display_name=participant.display_name,
+            speaker_label=participant.speaker_label,
+            is_bot=participant.is_bot,
+            is_host=participant.is_host,
+        )
+        self._journal(seen, _roster("participant.join", participant, at_ms))
+
+    def left(self, participant_id: str, at_ms: float) -> None:
+        participant = self._present.pop(participant_id, None)
+        if participant is not None:
+            self._journal(_roster("participant.leave", participant, at_ms))
+
+    def assign(self, assignment: TrackAssignment) -> None:
+        """Say whose a track is; before or after its first frames, and again when it changes."""
+        running = self._running
+        if running is None:
+            self._claims.append(assignment)
+            return
+        if self._stopped or not running.owners.assign(assignment, self.now_ms()):
+            return
+        self._journal(
+            Attributed(
+                track_id=assignment.track_id,
+                participant_id=assignment.participant_id,
+                source=assignment.source,
+                attribution=assignment.attribution,
+                isolation=assignment.isolation,
+                confidence=assignment.confidence,
+            )
+        )
+        with self._disk_failures():
+            running.audio.claim(assignment.track_id)
+            running.video.claim(assignment)
+
+    def chat(self, message: ChatMessage) -> None:
+        self._journal(
+            ChatSaid(
+                at_ms=epoch_ms(message.at),
+                participant_id=message.participant_id,
+                display_name=message.display_name,
+                text=message.text,
+            )
+        )
+
+    def caption(self, caption: Caption) -> None:
+        self._journal(
+            CaptionSaid(
+                start_ms=caption.start_ms,
+                end_ms=caption.end_ms,
+                participant_id=caption.participant_id,
+                display_name=caption.display_name,
+                text=caption.text,
+            )
+        )
+
+    # What the session asks
+
+    def progress(self) -> Progress:
+        """A snapshot for people watching.
+
+        Raises:
+            MeetingError: recording has failed; `failure` is the same.
+        """
+        if self.failure is not None:
+            raise self.failure
+        now, running = self.now_ms(), self._running
+        if running is None:
+            return Progress(from_epoch_ms(now), 0.0, 0)
+        return Progress(
+            at=from_epoch_ms(now),
+            recorded_seconds=max(0.0, (now - running.t0_ms) / 1000),
+            bytes_journalled=running.journal.bytes_written,
+            participants=tuple(
+                self._speaking(running, person, now)
+                for person in self._present.values()
+                if not person.is_bot
+            ),
+        )
+
+    def _speaking(self, running: _Running, person: Participant, now_ms: float) -> Speaking:
+        speaker = running.audio.speakers.get(person.id)
+        if speaker is None:
+            return Speaking(person.id, person.display_name, None, 0.0)
+        fresh = running.t0_ms + speaker.end_ms > now_ms - _LEVEL_FRESH_MS
+        level = speaker.level if fresh else 0.0
+        return Speaking(person.id, person.display_name, level, speaker.end_ms / 1000)
+
+    def last_voice_at_ms(self) -> float | None:
+        """When a voice was last heard, ms since 1970; None when never."""
+        return self._running.audio.last_voice_ms if self._running else None
+
+    # The end
+
+    async def stop(self, exit_reason: ExitReason) -> None:
+        """Take what the page still holds, empty the holds, close the journal. Idempotent.
+
+        Raises:
+            MeetingError: the disk failed; what was written before is good.
+        """
+        running = self._running
+        if running is None or self._stopped:
+            return
+        await running.tab.stop()
+        with contextlib.suppress(MeetingError):
+            await self._bridge.call("capture.flush", timeout=_PAGE_FLUSH_TIMEOUT_S)
+        self._stopped = True
+        if running.task is not None:
+            running.task.cancel()
+            await asyncio.gather(running.task, return_exceptions=True)
+        with self._disk_failures():
+            now = self.now_ms()
+            running.audio.close(now)
+            running.video.close()
+            running.tab.describe()
+            running.journal.write(Close(at_ms=now, exit_reason=exit_reason))
+            await running.journal.sync()
+        running.journal.close()
+        self._note_media(running)
+        if self.failure is not None:
+            raise self.failure
+
+    # Inside
+
+    async def _tick_on(self, running: _Running) -> None:
+        ticks = 0
+        while self.failure is None:
+            await self._clock.sleep(_TICK_S)
+            ticks += 1
+            with self._disk_failures():
+                running.write(self.now_ms())
+                if ticks % _TICKS_PER_SYNC == 0:
+                    running.describe()
+                    await running.journal.sync()
+                self._note_media(running)
+
+    def _note_media(self, running: _Running) -> None:
+        if running.has_media:
+            self.media_captured.set()
+
+    def _journal(self, *entries: Entry) -> None:
+        if self._running is None:
+            self._early.extend(entries)
+        elif not self._stopped:
+            with self._disk_failures():
+                self._running.journal.write(*entries)
+
+    @contextlib.contextmanager
+    def _disk_failures(self) -> Any:
+        """Keep the first failure of the disk; recording cannot go on after it."""
+        try:
+            yield
+        except BotFault as error:
+            if self.failure is None:
+                _log.error("%s", error.message)
+                self.failure = error
+                self.failed.set()
+
+    def _frame_sinks(self) -> tuple[AudioRecorder, VideoRecorder, float] | None:
+        running = self._running
+        if running is None or self._stopped:
+            return None
+        return running.audio, running.video, running.t0_ms
+
+    def _on_tab_chunk(self, chunk: TabChunk) -> None:
+        if self._running is not None and not self._stopped:
+            with self._disk_failures():
+                self._running.tab.chunk(chunk, self.now_ms())
+
+    def _on_tab_ended(self, message: TabEnded) -> None:
+        if self._running is not None and not self._stopped:
+            with self._disk_failures():
+                self._running.tab.ended(message, self.now_ms())
+
+
+def _roster(type_: Any, participant: Participant, at_ms: float) -> RosterMoved:
+    return RosterMoved(
+        type=type_,
+        participant_id=participant.id,
+        display_name=participant.display_name,
+        at_ms=at_ms,
+    )
