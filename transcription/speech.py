@@ -95,19 +95,32 @@ def pack(path: Path, spans: Sequence[Span], duration_ms: int) -> Packed:
 def _decode(container: av.container.InputContainer, start_ms: int, end_ms: int) -> Samples:
     """Exactly `end_ms - start_ms` of mono samples beginning at `start_ms` of the file."""
     wanted = (end_ms - start_ms) * SAMPLE_RATE // 1000
-    out = np.zeros(wanted, np.float32)
     resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+    blocks: list[Samples] = []
+    begun: float | None = None
     # Opus needs 80 ms of pre-roll to converge after a seek.
     container.seek(max(start_ms - 80, 0) * 1000)
     for frame in container.decode(audio=0):
         if frame.time is None:
             continue
-        at = frame.time
-        if at * 1000 >= end_ms:
+        if frame.time * 1000 >= end_ms:
             break
-        block = np.concatenate([part.to_ndarray()[0] for part in resampler.resample(frame)])
-        offset = round((at - start_ms / 1000) * SAMPLE_RATE)
-        left, right = max(offset, 0), min(offset + len(block), wanted)
-        if right > left:
-            out[left:right] = block[left - offset : right - offset]
+        begun = frame.time if begun is None else begun
+        # The resampler holds samples back, so only the sum of its blocks has a known place.
+        blocks += [part.to_ndarray()[0] for part in resampler.resample(frame)]
+    if begun is None:
+        return np.zeros(wanted, np.float32)
+    blocks += [part.to_ndarray()[0] for part in resampler.resample(None)]
+    # Time stamps count the encoder's pre-skip, which is not played.
+    first = (container.start_time or 0) / av.time_base
+    offset = round((start_ms / 1000 + first - begun) * SAMPLE_RATE)
+    return _cut(np.concatenate(blocks), offset, wanted)
+
+
+def _cut(samples: Samples, start: int, length: int) -> Samples:
+    """`length` samples from `start` (which may lie before the first), silence where none are."""
+    out = np.zeros(length, np.float32)
+    left, right = max(start, 0), min(start + length, len(samples))
+    if right > left:
+        out[left - start : right - start] = samples[left:right]
     return out
