@@ -58,6 +58,15 @@ class Cancellation:
     command: JobCommand | None = None
 
 
+@dataclass(frozen=True)
+class Departure:
+    """As a cancellation, always with the command that the caller is promised."""
+
+    job: Job
+    over: bool
+    command: JobCommand
+
+
 async def apply_event(
     session: AsyncSession,
     job_id: str,
@@ -100,26 +109,25 @@ async def request_cancel(session: AsyncSession, job_id: str, *, now: datetime) -
     return Cancellation(job, over=False, command=command)
 
 
-async def request_leave(session: AsyncSession, job_id: str, *, now: datetime) -> Cancellation:
+async def request_leave(session: AsyncSession, job_id: str, *, now: datetime) -> Departure:
     """Have the bot leave and deliver (LC-14); before it is in the room this cancels (API-68).
 
     Raises:
         InvalidState: the bot has left already.
     """
     job = await locked_job(session, job_id)
-    if job.status in BEFORE_ROOM:
-        cancellation = await request_cancel(session, job_id, now=now)
-        if cancellation.command is not None:
-            return cancellation
-        # Nobody is there to be told, but the caller is promised a command.
-        command = await commands.issue(session, job_id, Verb.CANCEL, now=now)
-        command.settled_at, command.outcome = now, Outcome.DONE
-        return Cancellation(cancellation.job, over=True, command=command)
-    if job.status not in IN_CALL:
+    if job.status in IN_CALL:
+        command = await commands.issue(session, job_id, Verb.LEAVE, now=now)
+        return Departure(job, over=False, command=command)
+    if job.status not in BEFORE_ROOM:
         raise InvalidState(f"The job is {job.status}; leave-call needs a bot in the meeting.")
-    return Cancellation(
-        job, over=False, command=await commands.issue(session, job_id, Verb.LEAVE, now=now)
-    )
+    done = await request_cancel(session, job_id, now=now)
+    if done.command is not None:
+        return Departure(done.job, over=False, command=done.command)
+    # Nobody is there to be told.
+    command = await commands.issue(session, job_id, Verb.CANCEL, now=now)
+    command.settled_at, command.outcome = now, Outcome.DONE
+    return Departure(done.job, over=True, command=command)
 
 
 async def save_progress(

@@ -1,0 +1,144 @@
+"""Jobs as they go out (API-65, API-67)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field
+
+from api.schemas.wire import MomentOut, Response, Thousandths
+from core.jobs.failures import ExitReason, FailureCode
+from core.jobs.lifecycle import RecordingState, Status
+from core.jobs.models import Job, JobCommand, Source
+from core.jobs.service import LiveProgress
+from core.jobs.spec import VideoChoice
+from core.jobs.verbs import Verb
+from core.webhooks.events import EventName
+
+
+class AutoLeaveOut(Response):
+    after_entry_delay_seconds: int
+    after_max_seconds: int
+    after_silence_seconds: int | None
+    after_solo_seconds: int | None
+    on_bot_detected: bool
+
+
+class WebhooksOut(Response):
+    on_finalize: str
+    version: Literal[1, 2]
+    events: list[EventName] | None
+
+
+class RecordingOut(Response):
+    video: VideoChoice
+    fps: int
+
+
+class TranscriptionOut(Response):
+    mode: Literal["off", "byok", "addon"]
+    provider: str | None
+    language: str | None
+    wait: bool
+
+
+class JobOut(Response):
+    """A job. `url`, `failureCode` and `failure_reason` mirror the field before them.
+
+    `attempt` counts the bot processes that were started for it; `progress` is what the bot said
+    last while it recorded.
+    """
+
+    id: str
+    external_id: str
+    source: Source
+    platform: str
+    meeting_url: str
+    url: str
+    status: Status
+    recording_state: RecordingState
+    display_name: str
+    join_at: MomentOut | None
+    leave_behavior: str | None
+    auto_leave: AutoLeaveOut
+    recording: RecordingOut
+    transcription: TranscriptionOut
+    webhooks: WebhooksOut | None
+    metadata: dict[str, Any]
+    manifest_uri: str | None
+    started_at: MomentOut | None
+    ended_at: MomentOut | None
+    duration_seconds: int | None
+    exit_reason: ExitReason | None
+    billed: bool | None
+    hours_billed: Thousandths | None
+    amount_usd: Thousandths | None
+    failure_code: FailureCode | None = Field(alias="failure_code")
+    failure_code_mirror: FailureCode | None = Field(alias="failureCode")
+    failure_detail: str | None = Field(alias="failure_detail")
+    failure_reason: str | None = Field(alias="failure_reason")
+    adapter_error: str | None
+    attempt: int
+    progress: LiveProgress | None
+    region: str
+    livemode: bool
+    created_at: MomentOut
+    updated_at: MomentOut
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """The public view of a row; a column is never public by accident."""
+        return cls.model_validate(
+            {
+                **{name: getattr(job, name) for name in _SAME},
+                "url": job.meeting_url,
+                "metadata": job.labels,
+                "failureCode": job.failure_code,
+                "failure_reason": job.failure_detail,
+                "attempt": max(1, job.fence),
+            }
+        )
+
+
+# Fields that are columns of the same name.
+_SAME = tuple(
+    name
+    for name in JobOut.model_fields
+    if name not in {"url", "metadata", "failure_code_mirror", "failure_reason", "attempt"}
+)
+
+
+class JobsPage(Response):
+    """A page of jobs, newest first; `nextCursor` is null on the last one (CV-13)."""
+
+    data: list[JobOut]
+    next_cursor: str | None
+
+
+class VerbResult(Response):
+    """The bot is told; what comes of it shows in the job (API-67)."""
+
+    job_id: str
+    verb: Verb
+    accepted: Literal[True] = True
+    command_id: str
+    issued_at: MomentOut
+
+    @classmethod
+    def of(cls, command: JobCommand, verb: Verb) -> Self:
+        return cls(
+            job_id=command.job_id,
+            verb=verb,
+            command_id=command.id,
+            issued_at=command.issued_at,
+        )
+
+
+class StatusEvent(Response):
+    """One move of a job on the event stream (API-16)."""
+
+    job_id: str
+    previous_status: Status
+    status: Status
+    recording_state: RecordingState
+    at: MomentOut
