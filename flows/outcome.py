@@ -11,7 +11,6 @@ from core.jobs.failures import ExitReason
 from core.jobs.settlement import Settlement
 from core.recordings.recording import Recording
 
-
 DIED: Final = (
     "The bot's process died during the meeting; what it had recorded until then was delivered."
 )
