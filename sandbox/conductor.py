@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from core.clock import Clock, epoch_ms
-from sandbox.schemas import Caption, Captioned, ChatMessage, Said, Utterance
+from sandbox.messages import Captioned, Said
+from sandbox.schemas import Caption, ChatMessage, Utterance
 from sandbox.script import FRAMES_PER_SECOND, Script, ScriptedChat, ScriptLine, Speaker
 from sandbox.tracks import FrameClock, Sound
 

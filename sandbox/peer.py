@@ -19,7 +19,7 @@ from aiortc.codecs import get_capabilities
 from aiortc.exceptions import InvalidStateError
 from aiortc.sdp import candidate_from_sdp
 
-from sandbox.schemas import Signal
+from sandbox.messages import Signal
 from sandbox.tracks import AudioTrack, VideoTrack
 
 log = logging.getLogger(__name__)

@@ -5,59 +5,41 @@ from __future__ import annotations
 import secrets
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
-
-from pydantic import SecretStr
 
 from core.clock import Clock, epoch_ms
 from core.errors import BadInput, InvalidState, NotFound
-from sandbox.schemas import (
+from sandbox.doors import Doors
+from sandbox.messages import (
     Captioned,
-    ChatMessage,
-    HostAction,
     InLobby,
     Joined,
     Left,
     LobbyChanged,
-    ParticipantView,
     PleaseMute,
     Reason,
-    RoomOptions,
-    RoomState,
-    RoomView,
     Said,
     Sending,
     Signal,
     ToPage,
     Updated,
-    Waiting,
     WantsVideo,
     Welcome,
+)
+from sandbox.schemas import (
+    ChatMessage,
+    HostAction,
+    ParticipantView,
+    RoomOptions,
+    RoomState,
+    RoomView,
+    Waiting,
 )
 from sandbox.script import Script
 from sandbox.stage import Camera, Stage
 from sandbox.visitor import Visitor
 
 CHAT_HISTORY: Final = 200
-
-
-@dataclass(frozen=True)
-class Doors:
-    """The id of a room and the two tokens that open it."""
-
-    room_id: str = field(default_factory=lambda: secrets.token_hex(5))
-    guest: SecretStr = field(default_factory=lambda: SecretStr(secrets.token_urlsafe(16)))
-    host: SecretStr = field(default_factory=lambda: SecretStr(secrets.token_urlsafe(16)))
-
-    def is_guest(self, token: str) -> bool:
-        return secrets.compare_digest(token.encode(), self.guest.get_secret_value().encode())
-
-    def is_host(self, token: str) -> bool:
-        return secrets.compare_digest(token.encode(), self.host.get_secret_value().encode())
-
-    def opened_by(self, token: str) -> bool:
-        return self.is_guest(token) or self.is_host(token)
 
 
 class Room:

@@ -9,8 +9,9 @@ from typing import Final
 
 from core.clock import Clock
 from core.errors import NotFound, RateLimited
+from sandbox.messages import Beat
 from sandbox.room import Room
-from sandbox.schemas import Beat, RoomOptions, RoomState
+from sandbox.schemas import RoomOptions, RoomState
 from sandbox.script import library, read_script
 from sandbox.video import camera
 

@@ -12,9 +12,7 @@ from pydantic import ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from core.errors import MeetbotError, NotFound
-from sandbox.room import Room
-from sandbox.rooms import Rooms
-from sandbox.schemas import (
+from sandbox.messages import (
     DISPLAY_NAME_LIMIT,
     FROM_PAGE,
     Host,
@@ -27,6 +25,8 @@ from sandbox.schemas import (
     Sending,
     Signal,
 )
+from sandbox.room import Room
+from sandbox.rooms import Rooms
 from sandbox.visitor import SENTENCES, Visitor
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from core.clock import Clock
 from sandbox.conductor import Conductor
+from sandbox.messages import Captioned, Said, Signal, ToPage
 from sandbox.peer import Link
-from sandbox.schemas import Captioned, ParticipantView, Said, Signal, ToPage, Utterance
+from sandbox.schemas import ParticipantView, Utterance
 from sandbox.script import Script, Speaker
 from sandbox.tracks import AudioTrack, FrameClock, VideoTrack
 from sandbox.video import Picture

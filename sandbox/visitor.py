@@ -7,7 +7,8 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Final
 
-from sandbox.schemas import Over, ParticipantView, Reason, ToPage, Waiting
+from sandbox.messages import Over, Reason, ToPage
+from sandbox.schemas import ParticipantView, Waiting
 
 # A browser that does not read for so many messages is gone.
 OUTBOX_LIMIT: Final = 1_000

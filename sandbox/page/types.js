@@ -1,4 +1,4 @@
-// Types only; mirrors sandbox/schemas.py.
+// Types only; mirrors sandbox/messages.py and sandbox/schemas.py.
 
 /**
  * @typedef {object} Participant
