@@ -1,0 +1,240 @@
+"""The journal in storage, while the meeting runs (design.md D8).
+
+Every few seconds, what is new in all files of an attempt goes up as one object,
+`recordings/<jobId>/.journal/<fence>/<n>`: a magic, the length of a header, a JSON header that
+says which bytes of which file follow, and the bytes. From these objects any machine rebuilds
+the work folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import re
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Final, Self
+
+from pydantic import BaseModel, Field, ValidationError
+
+from core.clock import Clock
+from core.errors import StorageError
+from core.recordings.journal import JOURNAL_NAME
+from core.storage.base import Storage
+
+BUNDLE_TYPE: Final = "application/vnd.meetbot.journal-bundle"
+# After an outage of the storage the backlog goes up in objects of at most this size.
+MAX_BUNDLE_BYTES: Final = 32 * 1024 * 1024
+_MAGIC: Final = b"MBJ1"
+_HEAD: Final = struct.Struct("<4sI")
+_NAME: Final = r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$"
+_MAX_BACKLOG_BUNDLES: Final = 64
+_LAST_TRY_S: Final = 20.0
+
+_log = logging.getLogger(__name__)
+
+
+class Chunk(BaseModel):
+    """`size` bytes at `offset` of the file `name`; chunks of a file have no holes."""
+
+    name: str = Field(pattern=_NAME)
+    offset: Annotated[int, Field(ge=0)]
+    size: Annotated[int, Field(ge=0)]
+    sha256: str
+
+
+class BadBundle(StorageError):
+    """An object below `.journal/` is not a bundle, or its bytes do not fit its checksums."""
+
+    retryable = False
+
+
+def journal_prefix(job_id: str) -> str:
+    return f"recordings/{job_id}/.journal/"
+
+
+def pack(parts: Sequence[tuple[str, int, bytes]]) -> bytes:
+    """A bundle of (name, offset, bytes)."""
+    chunks = [
+        Chunk(name=name, offset=offset, size=len(data), sha256=hashlib.sha256(data).hexdigest())
+        for name, offset, data in parts
+    ]
+    header = json.dumps([chunk.model_dump() for chunk in chunks]).encode()
+    return _HEAD.pack(_MAGIC, len(header)) + header + b"".join(data for _, _, data in parts)
+
+
+def unpack(bundle: bytes) -> Iterator[tuple[Chunk, bytes]]:
+    """The chunks of a bundle, checked.
+
+    Raises:
+        BadBundle: it is damaged.
+    """
+    try:
+        magic, length = _HEAD.unpack_from(bundle)
+        header = json.loads(bundle[_HEAD.size : _HEAD.size + length])
+        chunks = [Chunk.model_validate(item) for item in header]
+    except (struct.error, ValueError, ValidationError) as error:
+        raise BadBundle("A journal bundle has no readable header.") from error
+    if magic != _MAGIC:
+        raise BadBundle("A journal bundle does not start as one.")
+    at = _HEAD.size + length
+    for chunk in chunks:
+        data = bundle[at : at + chunk.size]
+        at += chunk.size
+        if hashlib.sha256(data).hexdigest() != chunk.sha256:
+            raise BadBundle(f"The bytes of {chunk.name} in a journal bundle are damaged.")
+        yield chunk, data
+
+
+@dataclass(frozen=True)
+class _Pending:
+    bundle: bytes
+    ends: dict[str, int]
+
+
+class BundleUploader:
+    """Ships what is new every `interval_seconds` while its block runs, and once more at its end.
+
+    An outage of the storage is waited out: nothing is lost, the next object holds more.
+    `lag_bytes` is what was on disk and not in storage at the last attempt.
+    """
+
+    def __init__(
+        self, work_dir: Path, fence: int, storage: Storage, interval_seconds: float, clock: Clock
+    ) -> None:
+        self.lag_bytes = 0
+        self.failures = 0
+        self._folder = work_dir / str(fence)
+        self._prefix = f"{journal_prefix(work_dir.name)}{fence}/"
+        self._storage = storage
+        self._interval = interval_seconds
+        self._clock = clock
+        self._sent: dict[str, int] = {}
+        self._number = 0
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="bundles")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        try:
+            async with asyncio.timeout(_LAST_TRY_S):
+                await self.ship()
+        except TimeoutError:
+            _log.warning("Storage did not take the last journal bundle within %g s", _LAST_TRY_S)
+
+    async def ship(self) -> bool:
+        """Upload everything new; False when the storage did not take all of it."""
+        for _ in range(_MAX_BACKLOG_BUNDLES):
+            pending = await asyncio.to_thread(self._collect)
+            if pending is None:
+                return True
+            key = f"{self._prefix}{self._number:06d}"
+            try:
+                # Not torn by a cancellation: what was stored must be known as stored.
+                await asyncio.shield(self._put(key, pending))
+            except StorageError as error:
+                self.failures += 1
+                self._say(error)
+                return False
+        return False
+
+    async def _put(self, key: str, pending: _Pending) -> None:
+        await asyncio.to_thread(self._storage.put_bytes, key, pending.bundle, BUNDLE_TYPE)
+        if self.failures:
+            _log.info("Storage takes journal bundles again")
+        self.failures = 0
+        self._sent.update(pending.ends)
+        self._number += 1
+
+    def _say(self, error: StorageError) -> None:
+        if self.failures == 1:
+            _log.warning("Journal bundles stay local for now: %s", error.message)
+
+    async def _run(self) -> None:
+        while True:
+            await self._clock.sleep(self._interval)
+            await self.ship()
+
+    def _collect(self) -> _Pending | None:
+        """What is new, the journal's size taken first: it never describes what is not there."""
+        sizes = {path.name: path.stat().st_size for path in self._files()}
+        parts: list[tuple[str, int, bytes]] = []
+        room = MAX_BUNDLE_BYTES
+        for name, size in reversed(sizes.items()):
+            sent = self._sent.get(name, 0)
+            take = min(size - sent, room)
+            if take > 0:
+                data = _read(self._folder / name, sent, take)
+                parts.append((name, sent, data))
+                room -= len(data)
+        self.lag_bytes = sum(size - self._sent.get(name, 0) for name, size in sizes.items())
+        if not parts:
+            return None
+        ends = {name: offset + len(data) for name, offset, data in parts}
+        return _Pending(pack(parts), ends)
+
+    def _files(self) -> Iterator[Path]:
+        journal = self._folder / JOURNAL_NAME
+        if journal.is_file():
+            yield journal
+            yield from sorted(
+                path for path in self._folder.iterdir() if path.is_file() and path != journal
+            )
+
+
+def _read(path: Path, offset: int, size: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(size)
+
+
+def restore(storage: Storage, job_id: str, work_dir: Path) -> int:
+    """Rebuild the attempts' folders from storage; the number of bundles used.
+
+    Files that are here already are kept when they are longer. A missing or damaged bundle costs
+    what follows it in the same files, nothing else.
+
+    Raises:
+        StorageError: storage did not answer.
+    """
+    prefix = journal_prefix(job_id)
+    used = 0
+    for stored in storage.list(prefix):
+        found = re.fullmatch(r"(\d+)/(\d+)", stored.key[len(prefix) :])
+        if found is None:
+            continue
+        try:
+            chunks = list(unpack(storage.get_bytes(stored.key)))
+        except BadBundle as error:
+            _log.error("%s: %s", stored.key, error.message)
+            continue
+        folder = work_dir / str(int(found[1]))
+        folder.mkdir(parents=True, exist_ok=True)
+        for chunk, data in chunks:
+            _apply(folder / chunk.name, chunk, data)
+        used += 1
+    return used
+
+
+def _apply(path: Path, chunk: Chunk, data: bytes) -> None:
+    have = path.stat().st_size if path.exists() else 0
+    if chunk.offset > have:
+        _log.error("%s misses bytes %d to %d in storage", path, have, chunk.offset)
+        return
+    with path.open("ab") as file:
+        file.write(data[have - chunk.offset :])
