@@ -14,6 +14,7 @@
     │   ├── ObjectMissing                           no
     │   └── StorageRefused                          no
     ├── StaleAttempt                stale_attempt         us
+    ├── JobCancelled                cancelled             customer
     ├── TranscriptionError          transcription_failed  us
     │   └── ModelMissing                                  us
     └── MeetingError                a FailureCode: the meeting could not be joined or went wrong
@@ -134,6 +135,13 @@ class StaleAttempt(MeetbotError):
     """A newer attempt holds the job; the writer must stop (design.md D10)."""
 
     code = "stale_attempt"
+
+
+class JobCancelled(MeetbotError):
+    """The customer withdrew the job before the bot was in the room; not a failure (LC-12)."""
+
+    code = "cancelled"
+    blame = "customer"
 
 
 class TranscriptionError(MeetbotError):

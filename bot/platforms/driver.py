@@ -1,0 +1,37 @@
+"""What a driver is made of: its page scripts and its room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from playwright.async_api import Page
+
+from bot.browser.bridge import Bridge
+from bot.platforms.room import Room
+from core.platforms.spec import Slug
+
+PAGE_DIR: Final = Path(__file__).parent / "page"
+
+
+@dataclass(frozen=True)
+class DriverContext:
+    """What a room is driven through: a page with the init script, and its time limits."""
+
+    page: Page
+    bridge: Bridge
+    url: str
+    trusted_origins: tuple[str, ...]
+    navigation_timeout_seconds: float
+    step_timeout_seconds: float = 10
+
+
+@dataclass(frozen=True)
+class PlatformDriver:
+    """One platform's driver. `page_parts` run in the init script, in this order."""
+
+    slug: Slug
+    page_parts: tuple[Path, ...]
+    room: Callable[[DriverContext], Room]

@@ -1,0 +1,24 @@
+"""The drivers that there are."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bot.platforms.driver import PlatformDriver
+from bot.platforms.sandbox import SANDBOX_DRIVER
+from core.errors import BotFault
+
+DRIVERS: Final[tuple[PlatformDriver, ...]] = (SANDBOX_DRIVER,)
+
+
+def driver_of(slug: str) -> PlatformDriver:
+    """The driver of a platform.
+
+    Raises:
+        BotFault: this version cannot join that platform.
+    """
+    for driver in DRIVERS:
+        if driver.slug == slug:
+            return driver
+    known = ", ".join(driver.slug for driver in DRIVERS)
+    raise BotFault(f"This version has no driver for {slug}; it can join {known}.")

@@ -1,0 +1,101 @@
+"""Who is in the room: the page's claims turned into participants of ours (PL-11, D19)."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from bot.competing import is_competing_bot
+from bot.platforms.observations import ParticipantSeen, RosterSeen
+from core.ids import new_id
+from core.recordings.recording import Participant, speaker_label
+
+MAX_NAME_LENGTH: Final = 200
+# A hostile page cannot make us keep participants without end.
+MAX_PARTICIPANTS: Final = 5000
+# Format characters that names are written with: in Persian, in Indic scripts, in emoji.
+_JOINERS: Final = "\u200c\u200d"
+
+
+@dataclass(frozen=True)
+class RosterChange:
+    joined: tuple[Participant, ...] = ()
+    left: tuple[str, ...] = ()
+
+
+@dataclass
+class Roster:
+    """Participants of one meeting. Ids are minted here; a platform's id is kept as a claim.
+
+    Somebody who comes back under the same platform id is the same participant.
+    """
+
+    _known: dict[str, Participant] = field(default_factory=dict)
+    _present: dict[str, ParticipantSeen] = field(default_factory=dict)
+    _labelled: int = 0
+
+    def update(self, seen: RosterSeen) -> RosterChange:
+        """Take a snapshot of everybody present."""
+        now = {one.platform_id: one for one in seen.participants}
+        came = [one for key, one in now.items() if key not in self._present]
+        went = [key for key in self._present if key not in now]
+        joined = [joined for one in came if (joined := self._meet(one)) is not None]
+        self._present = {key: one for key, one in now.items() if key in self._known}
+        return RosterChange(
+            joined=tuple(joined),
+            left=tuple(self._known[key].id for key in went if key in self._known),
+        )
+
+    def find(self, platform_id: str) -> Participant | None:
+        """The participant behind a platform's id, present or not."""
+        return self._known.get(platform_id)
+
+    @property
+    def others(self) -> tuple[Participant, ...]:
+        """Everybody present but the bot."""
+        present = (self._known[key] for key in self._present)
+        return tuple(one for one in present if not one.is_bot)
+
+    @property
+    def humans(self) -> tuple[Participant, ...]:
+        """Everybody present who is neither the bot nor a competing notetaker (LC-27)."""
+        return tuple(one for one in self.others if not is_competing_bot(one.display_name))
+
+    @property
+    def competing_bot(self) -> bool:
+        return len(self.humans) < len(self.others)
+
+    @property
+    def host_present(self) -> bool:
+        return any(one.is_host and not one.is_self for one in self._present.values())
+
+    def _meet(self, seen: ParticipantSeen) -> Participant | None:
+        known = self._known.get(seen.platform_id)
+        if known is not None:
+            known = replace(known, is_host=known.is_host or seen.is_host)
+        elif len(self._known) >= MAX_PARTICIPANTS:
+            return None
+        else:
+            label = "" if seen.is_self else speaker_label(self._labelled)
+            self._labelled += not seen.is_self
+            known = Participant(
+                id=new_id("prt"),
+                platform_id=seen.platform_id,
+                display_name=clean_name(seen.display_name) or f"Participant {label}".strip(),
+                speaker_label=label,
+                is_bot=seen.is_self,
+                is_host=seen.is_host,
+            )
+        self._known[seen.platform_id] = known
+        return known
+
+
+def clean_name(text: str) -> str:
+    """A display name on one line: no control or format characters, bounded."""
+    kept = "".join(
+        " " if char.isspace() else char
+        for char in text
+        if char.isspace() or char in _JOINERS or unicodedata.category(char)[0] != "C"
+    )
+    return " ".join(kept.split())[:MAX_NAME_LENGTH].rstrip()
