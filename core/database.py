@@ -6,7 +6,7 @@ Service functions take the session first and never commit; the caller's `Databas
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -80,7 +80,7 @@ class Database:
         async with self.begin() as session:
             await session.execute(text("SELECT 1"))
 
-    async def listen(self, channel: str) -> AsyncIterator[str]:
+    async def listen(self, channel: str) -> AsyncGenerator[str, None]:
         """The payloads notified on `channel` from now on; an empty one first, once listening.
 
         Ends when the caller closes it. It holds one connection of its own.

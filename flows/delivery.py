@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bot.recording.deliver import deliver, discard_local
 from bot.recording.finalize import finalize as make_final
-from core.errors import MeetbotError, TranscriptionError
+from core.errors import TranscriptionError
 from core.jobs.models import Job
 from core.recordings.manifest import (
     MANIFEST_NAME,
@@ -57,11 +57,10 @@ async def upload(recording: Recording, storage: Storage) -> None:
 
 
 async def transcribe(job: Job, recording: Recording, resources: Resources) -> Transcript | None:
-    """Transcribe with our own engine and store the result; None when the job asked for none.
+    """Transcribe with our own engine; None when the job asked for no transcript.
 
     Raises:
-        TranscriptionError: the model is missing, or failed.
-        StorageError: the transcript could not be stored.
+        TranscriptionError: the model is missing, failed, or took too long.
     """
     if job.transcription.get("mode") != "addon":
         return None
@@ -79,33 +78,26 @@ async def transcribe(job: Job, recording: Recording, resources: Resources) -> Tr
             f"The transcript was not ready within {settings.deadline_seconds:g} s "
             "(MEETBOT_TRANSCRIPTION__DEADLINE_SECONDS)."
         ) from None
-    cues = (
-        Cue(round(s.start * 1000), round(s.end * 1000), s.display_name, s.text)
-        for s in transcript.segments
-    )
-    documents = {
-        TRANSCRIPT_JSON: (
-            transcript.model_dump_json(by_alias=True, indent=2).encode(),
-            "application/json",
-        ),
-        TRANSCRIPT_VTT: (webvtt(cues).encode(), "text/vtt"),
-    }
-    for name, (data, mime) in documents.items():
-        await asyncio.to_thread(resources.storage.put_bytes, f"{prefix(job.id)}/{name}", data, mime)
     return transcript
 
 
-async def write_manifest(
+async def hand_over(
     job: Job,
     outcome: Outcome,
     transcript: Transcript | None,
-    failure: MeetbotError | None,
+    failure: TranscriptionError | None,
     resources: Resources,
 ) -> str:
-    """Put the manifest, the last object of a recording, and return its URI (MF-11)."""
+    """Put the transcript and then the manifest, the last object of all; its URI (MF-11).
+
+    Raises:
+        StorageError: one of them could not be stored; call again.
+    """
     recording = outcome.recording
     if recording is None:
         raise ValueError("There is no recording to describe.")
+    if transcript is not None:
+        await _store(transcript, resources.storage)
     root = prefix(job.id)
     failed = None if outcome.cancelled or outcome.failure is None else outcome.failure.failure
     manifest = build_manifest(
@@ -123,6 +115,20 @@ async def write_manifest(
         resources.storage.put_bytes, key, manifest.to_json(), "application/json"
     )
     return resources.storage.uri(key)
+
+
+async def _store(transcript: Transcript, storage: Storage) -> None:
+    cues = (
+        Cue(round(s.start * 1000), round(s.end * 1000), s.display_name, s.text)
+        for s in transcript.segments
+    )
+    document = transcript.model_dump_json(by_alias=True, indent=2).encode()
+    root = prefix(transcript.job_id)
+    for name, data, mime in (
+        (TRANSCRIPT_JSON, document, "application/json"),
+        (TRANSCRIPT_VTT, webvtt(cues).encode(), "text/vtt"),
+    ):
+        await asyncio.to_thread(storage.put_bytes, f"{root}/{name}", data, mime)
 
 
 async def discard(work_dir: Path, job_id: str, storage: Storage) -> None:
@@ -146,7 +152,7 @@ def _tracks(recording: Recording) -> list[SpeakerTrack]:
     ]
 
 
-def _state(transcript: Transcript | None, failure: MeetbotError | None) -> TranscriptState:
+def _state(transcript: Transcript | None, failure: TranscriptionError | None) -> TranscriptState:
     if failure is not None:
         return "failed"
     return "off" if transcript is None else "ready"

@@ -7,6 +7,7 @@ Parameters, results and logs carry ids only (AR-09).
 
 from __future__ import annotations
 
+import logging
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -16,11 +17,13 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Cancelled, Completed, Failed
 from prefect.tasks import Task, exponential_backoff
 
-from core.errors import MeetbotError, StaleAttempt
+from core.errors import MeetbotError, StaleAttempt, TranscriptionError
 from core.jobs.lifecycle import Status
 from flows.live_view import LiveView
 from flows.resources import open_resources
 from flows.run import MeetingRun
+
+log = logging.getLogger(__name__)
 
 # The run that the tasks of this flow work on; a live session cannot be a task parameter.
 _run: ContextVar[MeetingRun] = ContextVar("meeting_run")
@@ -86,7 +89,12 @@ async def upload(job_id: str) -> str:
     return job_id
 
 
-@task(cache_policy=NO_CACHE)
+@task(
+    cache_policy=NO_CACHE,
+    retries=6,
+    retry_delay_seconds=exponential_backoff(backoff_factor=2),
+    retry_condition_fn=worth_retrying,
+)
 async def transcribe(job_id: str) -> str:
     """Transcribe where asked for, and write the manifest."""
     await _run.get().transcribe()
@@ -133,7 +141,11 @@ async def meeting(job_id: str) -> State[Any]:
         except Exception as error:  # noqa: BLE001 - whatever it was, the job must end
             run.outcome.fail(error)
         await meter(job_id)
-        await notify(job_id, return_state=True)
+        try:
+            await notify(job_id)
+        except MeetbotError as error:
+            # The drain goes on with what is left; the job has ended (WH-26).
+            log.warning("webhooks wait for the drain: %s", error.message)
         await view.conclude()
         return _state(run)
 
@@ -152,11 +164,13 @@ async def _attend(job_id: str, run: MeetingRun) -> None:
 
 async def _deliver(job_id: str, first_retry_seconds: float) -> None:
     await finalize(job_id)
-    await upload.with_options(
-        retry_delay_seconds=exponential_backoff(backoff_factor=first_retry_seconds)
-    )(job_id)
-    # A recording without its transcript is still a recording.
-    await transcribe(job_id, return_state=True)
+    delays = exponential_backoff(backoff_factor=first_retry_seconds)
+    await upload.with_options(retry_delay_seconds=delays)(job_id)
+    try:
+        await transcribe.with_options(retry_delay_seconds=delays)(job_id)
+    except TranscriptionError as error:
+        # A recording without its transcript is still a recording.
+        log.warning("delivered without a transcript: %s", error.message)
 
 
 def _holder() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import Any
 
 
 def run_meeting(flow_run: str) -> None:
@@ -12,12 +13,12 @@ def run_meeting(flow_run: str) -> None:
     os.setsid()
     from prefect.client.schemas.objects import FlowRun
     from prefect.flow_engine import run_flow_async
+    from prefect.flows import Flow
     from prefect.logging.configuration import setup_logging
 
     from flows.meeting import meeting
 
     setup_logging()
     run = FlowRun.model_validate_json(flow_run)
-    asyncio.run(
-        run_flow_async(meeting, flow_run=run, parameters=run.parameters, return_type="state")
-    )
+    flow: Flow[..., Any] = meeting
+    asyncio.run(run_flow_async(flow, flow_run=run, parameters=run.parameters, return_type="state"))

@@ -15,7 +15,7 @@ from typing import Final, Self
 from bot.control import Progress
 from bot.recording.bundles import BundleUploader
 from bot.session import MeetingSession
-from core.errors import MeetbotError, StaleAttempt
+from core.errors import MeetbotError, StaleAttempt, TranscriptionError
 from core.jobs import leases, service
 from core.jobs.document import job_spec
 from core.jobs.failures import ExitReason
@@ -29,6 +29,7 @@ from flows.outcome import Outcome
 from flows.postman import Postman
 from flows.resources import Resources
 from flows.rooms import scripted_room
+from transcription.transcript import Transcript
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,9 @@ class MeetingRun:
         self._channel: DatabaseChannel | None = None
         self._postman = Postman(resources, job_id)
         self.status = Status.QUEUED
+        # What transcription made, kept while a refusing storage is tried again.
+        self._transcript: Transcript | None = None
+        self._silence: TranscriptionError | None = None
         # An earlier attempt was in the meeting; this one delivers what it journalled.
         self._recovering = False
 
@@ -156,26 +160,26 @@ class MeetingRun:
 
         Raises:
             TranscriptionError: there is no transcript; the manifest was written all the same.
+            StorageError: transcript or manifest could not be stored; call again.
         """
         recording = self.outcome.recording
         if recording is None:
             return
         async with self._resources.database.begin() as session:
             job = await session.get_one(Job, self.job_id)
-        failure: MeetbotError | None = None
-        transcript = None
-        try:
-            transcript = await delivery.transcribe(job, recording, self._resources)
-        except MeetbotError as error:
-            log.warning("no transcript: %s", error.message)
-            failure = error
-        self.outcome.transcribed = transcript is not None
-        self.outcome.manifest_uri = await delivery.write_manifest(
-            job, self.outcome, transcript, failure, self._resources
+        if self._transcript is None and self._silence is None:
+            try:
+                self._transcript = await delivery.transcribe(job, recording, self._resources)
+            except TranscriptionError as error:
+                self._silence = error
+        outcome = self.outcome
+        outcome.transcribed = self._transcript is not None
+        outcome.manifest_uri = await delivery.hand_over(
+            job, outcome, self._transcript, self._silence, self._resources
         )
         await delivery.discard(self.work_dir, self.job_id, self._resources.storage)
-        if failure is not None:
-            raise failure
+        if self._silence is not None:
+            raise self._silence
 
     async def meter(self) -> None:
         """End the job: status, usage and last webhooks in one transaction."""

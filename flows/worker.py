@@ -25,7 +25,7 @@ from uuid import UUID
 import anyio
 import anyio.abc
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.flow_engine import run_flow_async
 from prefect.flows import Flow
 from prefect.states import Crashed, Scheduled
@@ -128,7 +128,7 @@ class MeetingWorker(
         if flow_run.run_count >= MAX_STARTS:
             log.error("%s died %d times; giving up", flow_run.name, flow_run.run_count)
             return
-        again = Scheduled(
+        again: State[Any] = Scheduled(
             scheduled_time=datetime.now(UTC) + timedelta(seconds=1),
             message=f"{message} Continuing from the journal.",
         )

@@ -102,6 +102,19 @@ def migrate() -> None:
     asyncio.run(bring_up(url))
 
 
+@app.command("create-team")
+def create_team(name: str) -> None:
+    """Make a team of the running stack and print its keys once."""
+    from rich.console import Console
+
+    from meetbot_server import teams
+    from meetbot_server.stack import running_settings
+
+    settings = running_settings(Settings())
+    team = asyncio.run(teams.create(settings, SystemClock(), name))
+    teams.show(team, Console(highlight=False))
+
+
 @app.command()
 def doctor(
     install: Annotated[bool, typer.Option(help="Install what is missing, where possible.")] = False,

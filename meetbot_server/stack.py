@@ -210,6 +210,15 @@ def local(settings: Settings) -> Settings:
     )
 
 
+def running_settings(given: Settings) -> Settings:
+    """The settings of a stack that runs on this machine, for the operator's other commands."""
+    settings = local(secrets_file.with_secrets(given, secrets_file.load_or_make(given.data_dir)))
+    if settings.database_url is None:
+        urls = PrivatePostgres(settings.data_dir / "postgres").urls()
+        settings = settings.model_copy(update={"database_url": SecretStr(urls.meetbot)})
+    return settings
+
+
 def worker_mark(settings: Settings) -> Path:
     """The file that the worker touches when it takes runs."""
     return settings.data_dir / "worker.ready"

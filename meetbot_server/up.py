@@ -9,6 +9,7 @@ from rich.console import Console
 
 from core.clock import Clock
 from core.settings import Settings
+from meetbot_server import teams
 from meetbot_server.prefect_setup import SetupFailed
 from meetbot_server.stack import AlreadyRunning, Stack
 from meetbot_server.supervisor import ChildFailed
@@ -21,6 +22,8 @@ async def run(settings: Settings, clock: Clock) -> int:
     stack = Stack(settings, clock, say=lambda text: console.print(f"[dim]{text}[/]"))
     try:
         async with stack:
+            if await teams.none_yet(stack.settings):
+                teams.show(await teams.create(stack.settings, clock, "First team"), console)
             describe(stack.settings, console)
             await stop.wait()
             console.print("\nStopping: live meetings leave and are delivered first.")

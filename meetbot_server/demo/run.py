@@ -9,26 +9,23 @@ import asyncio
 import importlib.util
 import os
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
-from pydantic import SecretStr
 from rich.console import Console
 
-from core.accounts import service as accounts
 from core.clock import Clock
-from core.database import Database
 from core.errors import MeetbotError
-from core.secrets import SecretBox
 from core.settings import Settings
+from meetbot_server import teams
 from meetbot_server.demo.live import LiveView
 from meetbot_server.demo.receiver import WebhookReceiver
 from meetbot_server.demo.report import Report, report
 from meetbot_server.prefect_setup import SetupFailed
 from meetbot_server.stack import AlreadyRunning, Stack
 from meetbot_server.supervisor import ChildFailed
+from meetbot_server.teams import NewTeam
 from meetbot_server.up import describe, stop_event
 from sandbox.client import SandboxClient
 
@@ -40,14 +37,6 @@ TERMINAL: Final = {"completed", "failed", "cancelled"}
 
 class DemoFailed(Exception):
     """The demo did not do what it promises."""
-
-
-@dataclass(frozen=True)
-class Customer:
-    """The team of the demo, as a customer would know it."""
-
-    key: SecretStr
-    webhook_secret: SecretStr
 
 
 async def run(settings: Settings, clock: Clock, *, keep: bool) -> int:
@@ -64,7 +53,7 @@ async def run(settings: Settings, clock: Clock, *, keep: bool) -> int:
                 say=lambda text: console.print(f"[dim]{text}[/]"),
             ) as stack,
         ):
-            customer = await make_customer(stack.settings, clock)
+            customer = await teams.create(stack.settings, clock, "Demo")
             receiver.secret = customer.webhook_secret
             outcome = await _record(stack.settings, clock, customer, receiver, console)
             true = report(outcome, console)
@@ -117,27 +106,10 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-async def make_customer(settings: Settings, clock: Clock) -> Customer:
-    """A team with a test key, made as the operator would."""
-    if settings.database_url is None:
-        raise DemoFailed("The stack has no database.")
-    database = Database(settings.database_url)
-    box = SecretBox(settings.encryption_keys)
-    try:
-        async with database.begin() as session:
-            now = clock.now()
-            team = await accounts.create_team(session, box, "Demo", now=now)
-            _, key = await accounts.mint_key(session, team.id, "demo", livemode=False, now=now)
-            secrets = accounts.webhook_secrets(team, box, now=now)
-    finally:
-        await database.close()
-    return Customer(key, secrets[-1])
-
-
 async def _record(
     settings: Settings,
     clock: Clock,
-    customer: Customer,
+    customer: NewTeam,
     receiver: WebhookReceiver,
     console: Console,
 ) -> Report:
@@ -171,10 +143,10 @@ async def _record(
     return Report(settings, job, receiver.received, joined_seconds=joined, finish_seconds=took)
 
 
-def api_client(settings: Settings, customer: Customer) -> httpx.AsyncClient:
+def api_client(settings: Settings, customer: NewTeam) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         base_url=settings.api.public_url,
-        headers={"authorization": f"Bearer {customer.key.get_secret_value()}"},
+        headers={"authorization": f"Bearer {customer.test_key.get_secret_value()}"},
         timeout=15,
         trust_env=False,
     )
@@ -213,7 +185,7 @@ def _over(job: dict[str, Any]) -> bool:
 
 async def _keep(
     settings: Settings,
-    customer: Customer,
+    customer: NewTeam,
     receiver: WebhookReceiver,
     console: Console,
     stop: asyncio.Event,
@@ -232,7 +204,7 @@ async def _keep(
         console.print(f"Open this room, talk, share your screen, and be recorded: {room.guest_url}")
         console.print(f"End it for everybody as its host: {room.host_url}")
         console.print(
-            f"The bot is job {job['id']}; your API key: {customer.key.get_secret_value()}"
+            f"The bot is job {job['id']}; your API key: {customer.test_key.get_secret_value()}"
         )
         describe(settings, console)
         console.print("Ctrl-C ends the meeting and the stack.")
