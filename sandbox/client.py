@@ -8,7 +8,15 @@ from typing import Any, Final, Self
 import httpx
 from pydantic import SecretStr
 
-from core.errors import BadInput, InvalidState, MeetbotError, NotFound, Unauthorized, Unavailable
+from core.errors import (
+    BadInput,
+    InvalidState,
+    MeetbotError,
+    NotFound,
+    RateLimited,
+    Unauthorized,
+    Unavailable,
+)
 from sandbox.schemas import HostAction, HostCommand, RoomCreated, RoomOptions, RoomView
 
 _ERRORS: Final[dict[int, type[MeetbotError]]] = {
@@ -49,7 +57,7 @@ class SandboxClient:
         await self._http.aclose()
 
     async def create_room(self, options: RoomOptions | None = None) -> RoomCreated:
-        """A new room. Raises BadInput (no such script) or Unavailable (too many rooms)."""
+        """A new room. Raises BadInput (no such script) or RateLimited (too many rooms)."""
         body = (options or RoomOptions()).model_dump(mode="json", by_alias=True)
         return RoomCreated.model_validate(await self._ask("POST", "/api/rooms", body))
 
@@ -77,6 +85,8 @@ class SandboxClient:
                 f"The sandbox at {self._origin} does not answer ({type(error).__name__}); "
                 "start it with `meetbot-server up`, or correct MEETBOT_SANDBOX__ORIGIN."
             ) from error
+        if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            raise RateLimited(_message(answer), int(answer.headers.get("Retry-After", "30")))
         if answer.is_error:
             raise _ERRORS.get(answer.status_code, Unavailable)(_message(answer))
         return answer.json() if answer.content else None

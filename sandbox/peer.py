@@ -8,6 +8,8 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import aioice.ice
+from aioice.ice import get_host_addresses
 from aiortc import (
     RTCConfiguration,
     RTCPeerConnection,
@@ -27,6 +29,14 @@ log = logging.getLogger(__name__)
 CONNECT_SECONDS: Final = 20
 CLOSE_SECONDS: Final = 5
 CANDIDATE_LIMIT: Final = 64
+
+
+def _host_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
+    """aioice leaves loopback out; on a machine without any network there is nothing else."""
+    return get_host_addresses(use_ipv4, use_ipv6) or ["127.0.0.1"]
+
+
+aioice.ice.get_host_addresses = _host_addresses
 
 
 class Link:

@@ -92,6 +92,7 @@ class Stage:
             finished=finished,
         )
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self._viewers: set[str] = set()
         self._without_video: set[str] = set()
 
@@ -137,7 +138,7 @@ class Stage:
             if await link.wait_connected():
                 self._spawn(self._watch(actor, viewer, link))
                 return
-            await self._unlink(actor, viewer, link)
+            self._unlink(actor, viewer, link)
         log.warning("%s could not be connected to a browser", actor.speaker.display_name)
 
     async def _link(self, actor: Actor, viewer: str) -> Link:
@@ -155,15 +156,18 @@ class Stage:
         """Connect again when an established connection breaks while the browser stays."""
         await link.failed.wait()
         if actor.links.get(viewer) is link:
-            await self._unlink(actor, viewer, link)
+            self._unlink(actor, viewer, link)
             await self._connect(actor, viewer)
 
-    async def _unlink(self, actor: Actor, viewer: str, link: Link) -> None:
-        if actor.links.get(viewer) is link:
-            del actor.links[viewer]
+    def _unlink(self, actor: Actor, viewer: str, link: Link) -> None:
+        if actor.links.get(viewer) is not link:
+            return
+        del actor.links[viewer]
         if link.video:
             actor.past_key_frame_requests += link.video.key_frame_requests
-        await link.close()
+        closing = asyncio.create_task(link.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     def viewer_out(self, viewer: str) -> None:
         self._viewers.discard(viewer)
@@ -171,7 +175,7 @@ class Stage:
         for actor in self._actors.values():
             link = actor.links.get(viewer)
             if link:
-                self._spawn(self._unlink(actor, viewer, link))
+                self._unlink(actor, viewer, link)
 
     def hear(self, viewer: str, signal: Signal) -> None:
         actor = self._actors.get(signal.peer)
@@ -197,7 +201,7 @@ class Stage:
         actor = self._actors.pop(participant_id)
         actor.muted = True
         for viewer, link in list(actor.links.items()):
-            self._spawn(self._unlink(actor, viewer, link))
+            self._unlink(actor, viewer, link)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._keep(asyncio.create_task(work))
@@ -213,10 +217,10 @@ class Stage:
 
     async def close(self) -> None:
         await self._conductor.close()
+        for viewer in list(self._viewers):
+            self.viewer_out(viewer)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        links = [link for actor in self._actors.values() for link in actor.links.values()]
-        self._viewers.clear()
-        await asyncio.gather(*(link.close() for link in links))
+        await asyncio.gather(*self._closing, return_exceptions=True)
