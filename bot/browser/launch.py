@@ -33,6 +33,7 @@ CLOSE_TIMEOUT_SECONDS: Final = 5.0
 _UNWANTED_DEFAULTS: Final = ("--disable-popup-blocking", "--disable-ipc-flooding-protection")
 # Chromium heeds only the last --disable-features, so what we need of Playwright's list is here.
 _DISABLED_FEATURES: Final = (
+    "AutofillServerCommunication",
     "DestroyProfileOnBrowserClose",
     "HttpsUpgrades",
     "HttpsFirstBalancedModeAutoEnable",

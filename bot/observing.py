@@ -1,0 +1,193 @@
+"""What the page says about the room, handed to the recorder and to the auto-leave clocks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, TypeVar
+
+from bot.auto_leave import Seen
+from bot.browser.bridge import Bridge
+from bot.capture.attribution import TrackAssignment
+from bot.capture.recorder import Recorder
+from bot.platforms.observations import (
+    CaptionSeen,
+    ChatSeen,
+    OwnerSeen,
+    RosterSeen,
+    Trouble,
+    ViewSeen,
+)
+from bot.roster import Roster, clean_name
+from core.clock import Clock, from_epoch_ms
+from core.recordings.recording import Caption, ChatMessage
+
+log = logging.getLogger(__name__)
+
+V = TypeVar("V")
+
+MAX_PENDING: Final = 2000
+# Chat that was written long before the meeting, or in the future, gets our own time.
+_CHAT_AGE: Final = timedelta(days=1)
+
+
+@dataclass
+class _OpenCaption:
+    start_ms: int
+    seen: CaptionSeen
+
+
+class RoomObserver:
+    """Listens on the bridge for the whole session. `view_changed` wakes whoever looks."""
+
+    def __init__(self, bridge: Bridge, recorder: Recorder, clock: Clock) -> None:
+        self.view_changed = asyncio.Event()
+        self.roster = Roster()
+        self._recorder = recorder
+        self._clock = clock
+        self._recording_since_ms: float | None = None
+        self._human_seen_at: float | None = None
+        self._alone_since: float | None = None
+        self._host_seen = False
+        self._host_gone_since: float | None = None
+        self._unowned: OrderedDict[str, OwnerSeen] = OrderedDict()
+        self._chat_ids: OrderedDict[str, None] = OrderedDict()
+        self._captions: OrderedDict[str, _OpenCaption] = OrderedDict()
+        bridge.on("view", ViewSeen, lambda _: self.view_changed.set())
+        bridge.on("roster", RosterSeen, self._roster)
+        bridge.on("owner", OwnerSeen, self._owner)
+        bridge.on("chat", ChatSeen, self._chat)
+        bridge.on("caption", CaptionSeen, self._caption)
+        bridge.on("trouble", Trouble, lambda said: log.warning("Page script: %s", said.detail))
+
+    def recording_starts(self) -> None:
+        """Captions are timed from here; call right before the recorder starts."""
+        self._recording_since_ms = self._recorder.now_ms()
+
+    def seen(self, *, arrived_at: float | None, in_room_since: float | None) -> Seen:
+        """The snapshot that the auto-leave rules judge; moments in `Clock.monotonic` seconds."""
+        voice = self._recorder.last_voice_at_ms()
+        now = self._clock.monotonic()
+        return Seen(
+            arrived_at=arrived_at,
+            in_room_since=in_room_since,
+            human_seen_at=self._human_seen_at,
+            alone_since=self._alone_since,
+            last_voice_at=None if voice is None else now - (self._recorder.now_ms() - voice) / 1000,
+            host_gone_since=self._host_gone_since,
+            competing_bot=self.roster.competing_bot,
+        )
+
+    def finish(self) -> None:
+        """The meeting is over: captions that were still growing end as they stand."""
+        while self._captions:
+            _, caption = self._captions.popitem(last=False)
+            self._write_caption(caption)
+
+    def _roster(self, seen: RosterSeen) -> None:
+        at_ms = self._recorder.now_ms()
+        change = self.roster.update(seen)
+        for participant in change.joined:
+            self._recorder.joined(participant, at_ms)
+        for participant_id in change.left:
+            self._recorder.left(participant_id, at_ms)
+        self._keep_clocks()
+        for owner in [*self._unowned.values()]:
+            self._owner(owner)
+
+    def _keep_clocks(self) -> None:
+        now = self._clock.monotonic()
+        if self.roster.humans:
+            self._human_seen_at = self._human_seen_at or now
+            self._alone_since = None
+        elif self._alone_since is None:
+            self._alone_since = now
+        if self.roster.host_present:
+            self._host_seen, self._host_gone_since = True, None
+        elif self._host_seen and self._host_gone_since is None:
+            self._host_gone_since = now
+
+    def _owner(self, seen: OwnerSeen) -> None:
+        participant = self.roster.find(seen.platform_id)
+        if participant is None:
+            # Said before the roster was.
+            _remember(self._unowned, seen.track_id, seen)
+            return
+        self._unowned.pop(seen.track_id, None)
+        if participant.is_bot:
+            return
+        self._recorder.assign(
+            TrackAssignment(
+                track_id=seen.track_id,
+                participant_id=participant.id,
+                source=seen.source,
+                attribution=seen.attribution,
+                isolation=seen.isolation,
+                confidence=seen.confidence,
+            )
+        )
+
+    def _chat(self, seen: ChatSeen) -> None:
+        if seen.message_id in self._chat_ids:
+            return
+        _remember(self._chat_ids, seen.message_id, None)
+        participant = self.roster.find(seen.platform_id)
+        at = now = self._clock.now()
+        if (
+            seen.at_ms is not None
+            and abs(now.timestamp() - seen.at_ms / 1000) < _CHAT_AGE.total_seconds()
+        ):
+            at = min(from_epoch_ms(seen.at_ms), now)
+        self._recorder.chat(
+            ChatMessage(
+                at=at,
+                participant_id=participant.id if participant else None,
+                display_name=_name(
+                    seen.display_name, participant.display_name if participant else ""
+                ),
+                text=seen.text,
+            )
+        )
+
+    def _caption(self, seen: CaptionSeen) -> None:
+        open_caption = self._captions.get(seen.caption_id)
+        if open_caption is None:
+            open_caption = _OpenCaption(self._recording_ms(), seen)
+            if dropped := _remember(self._captions, seen.caption_id, open_caption):
+                self._write_caption(dropped)
+        open_caption.seen = seen
+        if seen.final:
+            del self._captions[seen.caption_id]
+            self._write_caption(open_caption)
+
+    def _write_caption(self, caption: _OpenCaption) -> None:
+        seen = caption.seen
+        participant = self.roster.find(seen.platform_id)
+        self._recorder.caption(
+            Caption(
+                start_ms=caption.start_ms,
+                end_ms=max(self._recording_ms(), caption.start_ms + 1),
+                participant_id=participant.id if participant else None,
+                display_name=_name(
+                    seen.display_name, participant.display_name if participant else ""
+                ),
+                text=" ".join(seen.text.split()),
+            )
+        )
+
+    def _recording_ms(self) -> int:
+        now = self._recorder.now_ms()
+        return max(0, round(now - (self._recording_since_ms or now)))
+
+
+def _name(said: str, known: str) -> str:
+    return clean_name(said) or known or "Unknown"
+
+
+def _remember(store: OrderedDict[str, V], key: str, value: V) -> V | None:
+    """Keep the newest `MAX_PENDING`; answers the one that had to go."""
+    store[key] = value
+    return store.popitem(last=False)[1] if len(store) > MAX_PENDING else None
