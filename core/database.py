@@ -16,11 +16,12 @@ from alembic import command
 from alembic.config import Config
 from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
-from sqlalchemy import func, select, text
+from sqlalchemy import func
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.errors import Unavailable
@@ -78,7 +79,7 @@ class Database:
             Unavailable: it gives none.
         """
         async with self.begin() as session:
-            await session.execute(text("SELECT 1"))
+            await session.exec(select(1))
 
     async def listen(self, channel: str) -> AsyncGenerator[str, None]:
         """The payloads notified on `channel` from now on; an empty one first, once listening.
@@ -131,7 +132,7 @@ class Database:
 
 async def notify(session: AsyncSession, channel: str, payload: str) -> None:
     """Wake the listeners of `channel` when the session's transaction commits."""
-    await session.execute(select(func.pg_notify(channel, payload)))
+    await session.exec(select(func.pg_notify(channel, payload)))
 
 
 async def migrate(url: SecretStr, revision: str = "head") -> None:

@@ -139,14 +139,14 @@ async def save_progress(
         StaleAttempt: a newer attempt holds the job.
     """
     values = {"progress": progress.model_dump(mode="json", by_alias=True), "updated_at": now}
-    done = await session.execute(
+    done = await session.exec(
         update(Job)
         .where(col(Job.id) == job_id, col(Job.fence) == fence)
         .values(values)
         .returning(col(Job.id))
         .execution_options(synchronize_session=False)
     )
-    if done.scalar_one_or_none() is None:
+    if done.one_or_none() is None:
         raise StaleAttempt(f"Attempt {fence} of {job_id} is outdated.")
     await notify(session, JOBS_CHANNEL, job_id)
 

@@ -1,0 +1,57 @@
+"""Fixtures that tests of several packages share: a database, keys for secrets, a clock."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from alembic import command
+from pydantic import SecretStr
+
+from core.database import Database, migration_config
+from core.secrets import SecretBox, generate_key
+from tests.support.clock import ManualClock
+from tests.support.postgres import TestServer, running_server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[TestServer]:
+    """The one private server of this session."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres: TestServer) -> str:
+    """The name of an empty database at the newest schema, to copy from."""
+    name = postgres.create_database()
+    command.upgrade(migration_config(postgres.url(name)), "head")
+    return name
+
+
+@pytest.fixture
+def database_url(postgres: TestServer, migrated_database: str) -> SecretStr:
+    """A fresh database of the newest schema."""
+    return postgres.url(postgres.create_database(template=migrated_database))
+
+
+@pytest.fixture
+async def database(database_url: SecretStr) -> AsyncIterator[Database]:
+    opened = Database(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def encryption_key() -> SecretStr:
+    return generate_key()
+
+
+@pytest.fixture
+def box(encryption_key: SecretStr) -> SecretBox:
+    return SecretBox([encryption_key])
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
