@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable
 from typing import Final
 
 from bot.capture.attribution import Owners
@@ -53,17 +52,25 @@ class AudioRecorder:
         """The track is over: nothing is waited for any more."""
         track = self._tracks.pop((doc, index), None)
         if track is not None:
-            self._route(track, track.pop(now_ms, everything=True))
+            for packet in track.pop(now_ms, everything=True):
+                self._route(packet, track.track_id)
 
     def claim(self, track_id: str) -> None:
         """An owner became known: what was held for them is written."""
-        held = self._unclaimed.pop(track_id, deque())
-        self._write_all(track_id, held)
+        for packet in self._unclaimed.pop(track_id, deque()):
+            self._route(packet, track_id)
 
     def write(self, now_ms: float, *, everything: bool = False) -> None:
         """Move what has waited long enough into the files."""
-        for track in self._tracks.values():
-            self._route(track, track.pop(now_ms, everything=everything))
+        due = [
+            (packet, track.track_id)
+            for track in self._tracks.values()
+            for packet in track.pop(now_ms, everything=everything)
+        ]
+        # In order of time, because one person may have several tracks.
+        due.sort(key=lambda item: item[0].at_ms)
+        for packet, track_id in due:
+            self._route(packet, track_id)
         for speaker in self.speakers.values():
             speaker.flush()
 
@@ -83,18 +90,14 @@ class AudioRecorder:
                 track_id,
             )
 
-    def _route(self, track: AudioTrack, packets: Iterable[Packet]) -> None:
-        self._write_all(track.track_id, packets)
-
-    def _write_all(self, track_id: str, packets: Iterable[Packet]) -> None:
-        for packet in packets:
-            assignment = self._owners.at(track_id, packet.at_ms)
-            if assignment is None:
-                held = self._unclaimed.setdefault(track_id, deque(maxlen=MAX_UNCLAIMED))
-                held.append(packet)
-            elif assignment.source == "microphone":
-                self._speaker(assignment.participant_id).add(packet)
-            # The sound of a shared screen is nobody's voice: it is in the tab's video only.
+    def _route(self, packet: Packet, track_id: str) -> None:
+        assignment = self._owners.at(track_id, packet.at_ms)
+        if assignment is None:
+            held = self._unclaimed.setdefault(track_id, deque(maxlen=MAX_UNCLAIMED))
+            held.append(packet)
+        elif assignment.source == "microphone":
+            self._speaker(assignment.participant_id).add(packet)
+        # The sound of a shared screen is nobody's voice: it is in the tab's video only.
 
     def _speaker(self, participant_id: str) -> SpeakerFile:
         speaker = self.speakers.get(participant_id)

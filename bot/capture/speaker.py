@@ -43,7 +43,8 @@ class SpeakerFile:
         self.last_voice_ms: float | None = None
         self._t0_ms = t0_ms
         self._journal = journal
-        self._voice = VoiceDetector()
+        # One per track: a second track's silence says nothing about the first.
+        self._voices: dict[int, VoiceDetector] = {}
         self._speech = SpeechSpans()
         self._muxer: OggOpusMuxer | None = None
         self._stream: StreamFile | None = None
@@ -51,7 +52,8 @@ class SpeakerFile:
 
     @property
     def level(self) -> float:
-        return self._voice.level
+        """0-1, of the track that holds the file."""
+        return 0.0 if self._track is None else self._voices[self._track].level
 
     @property
     def end_ms(self) -> float:
@@ -64,18 +66,18 @@ class SpeakerFile:
         if target + packet.samples <= 0:
             return
         muxer = self._muxer or self._open(packet)
+        voice = self._voices.setdefault(packet.track, VoiceDetector())
+        voice.hear(len(packet.payload), packet.samples, packet.level)
         same_track = packet.track == self._track
-        was_quiet = self._voice.quiet
-        self._voice.hear(len(packet.payload), packet.samples, packet.level)
-        if self._track is not None and not same_track and not self._takes_over(target, was_quiet):
+        if self._track is not None and not same_track and not self._takes_over(target, voice):
             return
         self._track = packet.track
         if packet.lost and same_track:
             self._mark_lost(packet, muxer)
-        wanted = self._correction(target - muxer.position, packet, same_track)
+        wanted = self._correction(target - muxer.position, packet, same_track, voice.quiet)
         if wanted >= 0:
             muxer.add_silence(wanted)
-            self._write(packet, muxer)
+            self._write(packet, muxer, voice)
         elif packet.samples + wanted >= SILENCE_STEP:
             # The packet is replaced by a shorter silence.
             muxer.add_silence(packet.samples + wanted)
@@ -92,20 +94,21 @@ class SpeakerFile:
         )
         return self._muxer
 
-    def _takes_over(self, target: int, was_quiet: bool) -> bool:
+    def _takes_over(self, target: int, voice: VoiceDetector) -> bool:
         """Two tracks of one person never mix: the one that speaks holds the file."""
-        assert self._muxer is not None  # noqa: S101 - set by _open
-        if target >= self._muxer.position + _TAKE_OVER:
+        position = self._muxer.position if self._muxer else 0
+        if target >= position + _TAKE_OVER:
             return True
-        return was_quiet and self._voice.voice
+        holder = self._voices[self._track] if self._track is not None else voice
+        return holder.quiet and voice.voice
 
-    def _correction(self, error: int, packet: Packet, same_track: bool) -> int:
+    def _correction(self, error: int, packet: Packet, same_track: bool, quiet: bool) -> int:
         """Samples of silence to put before the packet; negative: how much to cut it by."""
         if not (same_track and packet.follows):
             if error >= -MAX_DRIFT:
                 return self._fill(error, packet, same_track)
             return error
-        limit = TOLERANCE if self._voice.quiet else MAX_DRIFT
+        limit = TOLERANCE if quiet else MAX_DRIFT
         return 0 if abs(error) <= limit else error
 
     def _fill(self, error: int, packet: Packet, same_track: bool) -> int:
@@ -115,10 +118,10 @@ class SpeakerFile:
             return hole
         return max(error, 0)
 
-    def _write(self, packet: Packet, muxer: OggOpusMuxer) -> None:
+    def _write(self, packet: Packet, muxer: OggOpusMuxer, voice: VoiceDetector) -> None:
         start = muxer.position
         muxer.add(packet.payload, packet.samples)
-        if self._voice.voice:
+        if voice.voice:
             self._speech.hear(start / SAMPLES_PER_MS, muxer.position / SAMPLES_PER_MS)
             self.last_voice_ms = packet.at_ms
 
