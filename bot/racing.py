@@ -22,3 +22,12 @@ async def first_of(*watchers: Coroutine[Any, Any, T]) -> T:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def any_set(*events: asyncio.Event) -> None:
+    """Until one of the events is set."""
+    await first_of(*(_wait(event) for event in events))
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()

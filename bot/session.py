@@ -12,13 +12,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
 from playwright.async_api import Error, Page
 
-from bot.auto_leave import evaluate_auto_leave
 from bot.browser.bridge import Bridge
 from bot.browser.guard import EgressGuard
 from bot.browser.launch import (
@@ -31,46 +29,34 @@ from bot.capture.recorder import Recorder
 from bot.control import ControlChannel
 from bot.evidence import save_evidence
 from bot.hearing import Commands
-from bot.joining import Joiner, JoinLimits, wait_for_change
+from bot.joining import Joiner, JoinLimits
 from bot.observing import RoomObserver
 from bot.platforms.driver import DriverContext
 from bot.platforms.registry import driver_of
-from bot.platforms.room import Entry, Room, Sight, View
-from bot.racing import first_of
+from bot.platforms.room import Entry, Room
+from bot.racing import any_set, first_of
 from bot.reporting import Reporter
+from bot.staying import Ending as Ending
+from bot.staying import Equipment, Stay
 from core.clock import Clock
 from core.errors import (
     BotFault,
     BrowserFailed,
     JobCancelled,
-    LobbyTimeout,
     MeetingError,
-    NetworkLoss,
-    RemovedFromMeeting,
     StaleAttempt,
     UnknownScreen,
 )
 from core.jobs.failures import ExitReason
-from core.jobs.lifecycle import Event, RecordingState
+from core.jobs.lifecycle import Event
 from core.jobs.spec import JobSpec
 from core.network.addresses import is_trusted
 from core.settings import Settings
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS: Final = 1.0
-TICK_SECONDS: Final = 1.0
 LEAVE_TIMEOUT_SECONDS: Final = 4.0
 FLUSH_TIMEOUT_SECONDS: Final = 6.0
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How the stay ended. `failure` makes the job `failed`, `cancelled` makes it `cancelled`."""
-
-    exit_reason: ExitReason
-    failure: MeetingError | None
-    cancelled: bool
 
 
 class MeetingSession:
@@ -89,6 +75,15 @@ class MeetingSession:
         self._bridge = Bridge(clock)
         self._recorder = Recorder(spec, self._work_dir, self._bridge, clock)
         self._observer = RoomObserver(self._bridge, self._recorder, clock)
+        self._equipment = Equipment(
+            spec=spec,
+            clock=clock,
+            bridge=self._bridge,
+            recorder=self._recorder,
+            observer=self._observer,
+            reporter=self._reporter,
+            commands=self._commands,
+        )
         self._joiner = Joiner(
             JoinLimits(
                 step_seconds=settings.bot.join_timeout_seconds,
@@ -163,23 +158,22 @@ class MeetingSession:
         Raises:
             StaleAttempt: another attempt holds the job; the bot has left.
         """
-        if self._room is None or self._in_room_since is None:
+        room, chromium, since = self._room, self._chromium, self._in_room_since
+        if room is None or chromium is None or since is None:
             raise BotFault("Nothing can be captured before the bot is in the room.")
-        room = self._room
+        stay = Stay(
+            self._equipment,
+            room,
+            chromium,
+            arrived_at=self._joiner.arrived_at,
+            in_room_since=since,
+            network_grace_seconds=self._settings.bot.network_grace_seconds,
+        )
         try:
-            ending = await first_of(
-                self._until_told(),
-                self._until_broken(),
-                self._until_over(room),
-                self._until_auto_leave(),
-                self._record(room),
-                self._report_progress(),
-            )
+            ending = await stay.until_over()
         except StaleAttempt:
             await self.stop(ExitReason.ERROR)
             raise
-        except MeetingError as error:
-            ending = Ending(ExitReason.ERROR, error, cancelled=False)
         return await self._finish(ending)
 
     async def stop(self, reason: ExitReason) -> Ending:
@@ -253,88 +247,16 @@ class MeetingSession:
         await self._reporter.moved(Event.LOBBY_SHOWN)
 
     async def _until_browser_dies(self, chromium: Chromium) -> None:
-        await _any_set(chromium.gone, chromium.crashed)
+        await any_set(chromium.gone, chromium.crashed)
         raise BrowserFailed("The browser ended unexpectedly while joining.")
 
     async def _until_withdrawn(self) -> None:
-        await _any_set(self._reporter.stale, self._commands.asked_to_go)
+        await any_set(self._reporter.stale, self._commands.asked_to_go)
         if self._reporter.stale.is_set():
             raise StaleAttempt("Another attempt holds the job.")
         await self._leave_room()
         await self._commands.settle("The bot has left the door.")
         raise JobCancelled("The job was cancelled before the bot was in the room.")
-
-    # --- in the room --------------------------------------------------------------------------
-
-    async def _record(self, room: Room) -> Ending:
-        self._observer.recording_starts()
-        await self._recorder.start()
-        with suppress(Error):
-            # Observation and cost get worse without these; the recording does not depend on them.
-            await room.settle_in()
-            if self._spec.recording.video == "off" and room.capabilities.stop_incoming_video:
-                await room.stop_incoming_video()
-        await self._recorder.media_captured.wait()
-        await self._reporter.moved(Event.MEDIA_CAPTURED, RecordingState.RECORDING)
-        return await _never()
-
-    async def _report_progress(self) -> Ending:
-        while True:
-            await self._clock.sleep(TICK_SECONDS)
-            await self._reporter.progress(self._recorder.progress())
-
-    async def _until_told(self) -> Ending:
-        await self._commands.asked_to_go.wait()
-        if self._commands.cancels:
-            return Ending(ExitReason.CANCELLED, None, cancelled=True)
-        return Ending(ExitReason.LEAVE_REQUESTED, None, cancelled=False)
-
-    async def _until_broken(self) -> Ending:
-        chromium = self._chromium
-        if chromium is None:
-            raise BotFault("The browser is gone.")
-        recorder, bridge = self._recorder, self._bridge
-        await _any_set(chromium.gone, chromium.crashed, recorder.failed, bridge.faulted)
-        if recorder.failure is not None:
-            raise recorder.failure
-        if bridge.fault is not None:
-            raise BotFault(f"{type(bridge.fault).__name__}: {bridge.fault}")
-        # Nothing answers any more; whoever asks the page must not wait for it.
-        await bridge.detach()
-        what = "browser" if chromium.gone.is_set() else "meeting page"
-        raise BotFault(f"The {what} crashed during the meeting.")
-
-    async def _until_over(self, room: Room) -> Ending:
-        """Until the page says so, or has shown no room for longer than the grace time (FC-09)."""
-        lost_since: float | None = None
-        while True:
-            self._observer.view_changed.clear()
-            sight = await room.look()
-            lost = _is_lost(sight)
-            if sight.view is View.OVER and not lost:
-                return _ending_of(sight)
-            now = self._clock.monotonic()
-            lost_since = (lost_since or now) if lost else None
-            grace = self._settings.bot.network_grace_seconds
-            if lost_since is not None and now - lost_since >= grace:
-                message = f"The room was lost for {grace:g} s; the page shows {sight.evidence!r}."
-                return Ending(ExitReason.NETWORK_LOSS, NetworkLoss(message), cancelled=False)
-            await wait_for_change(self._observer.view_changed, LOOK_SECONDS)
-
-    async def _until_auto_leave(self) -> Ending:
-        policy = self._spec.auto_leave
-        while True:
-            seen = self._observer.seen(
-                arrived_at=self._joiner.arrived_at, in_room_since=self._in_room_since
-            )
-            reason = evaluate_auto_leave(policy, seen, self._clock.monotonic())
-            if reason is ExitReason.ENTRY_DELAY:
-                limit = policy.after_entry_delay_seconds
-                failure = LobbyTimeout(f"Nobody else came to the meeting within {limit} s.")
-                return Ending(reason, failure, cancelled=False)
-            if reason is not None:
-                return Ending(reason, None, cancelled=False)
-            await self._clock.sleep(TICK_SECONDS)
 
     # --- the end ------------------------------------------------------------------------------
 
@@ -374,30 +296,6 @@ def _trusted_origins(spec: JobSpec, settings: Settings) -> tuple[str, ...]:
     """Where this bot may go without https and public addresses (design.md D13)."""
     own = (settings.sandbox.origin,) if spec.driver == "sandbox" else ()
     return (*settings.trusted_origins, *own)
-
-
-def _is_lost(sight: Sight) -> bool:
-    if sight.view is View.OVER:
-        return isinstance(sight.failure, NetworkLoss)
-    return sight.view is not View.IN_ROOM
-
-
-def _ending_of(sight: Sight) -> Ending:
-    if isinstance(sight.failure, RemovedFromMeeting):
-        return Ending(ExitReason.KICKED, sight.failure, cancelled=False)
-    return Ending(ExitReason.CALL_ENDED, None, cancelled=False)
-
-
-async def _any_set(*events: asyncio.Event) -> None:
-    await first_of(*(_wait(event) for event in events))
-
-
-async def _wait(event: asyncio.Event) -> None:
-    await event.wait()
-
-
-async def _never() -> Ending:
-    return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

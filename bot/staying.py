@@ -1,0 +1,175 @@
+"""In the room: everything that is watched there, and what first ends the stay."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from playwright.async_api import Error
+
+from bot.auto_leave import evaluate_auto_leave
+from bot.browser.bridge import Bridge
+from bot.browser.launch import Chromium
+from bot.capture.recorder import Recorder
+from bot.hearing import Commands
+from bot.joining import wait_for_change
+from bot.observing import RoomObserver
+from bot.platforms.room import Room, Sight, View
+from bot.racing import any_set, first_of
+from bot.reporting import Reporter
+from core.clock import Clock
+from core.errors import BotFault, LobbyTimeout, MeetingError, NetworkLoss, RemovedFromMeeting
+from core.jobs.failures import ExitReason
+from core.jobs.lifecycle import Event, RecordingState
+from core.jobs.spec import JobSpec
+
+LOOK_SECONDS: Final = 1.0
+TICK_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the stay ended. `failure` makes the job `failed`, `cancelled` makes it `cancelled`."""
+
+    exit_reason: ExitReason
+    failure: MeetingError | None
+    cancelled: bool
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """What a session owns and its parts share."""
+
+    spec: JobSpec
+    clock: Clock
+    bridge: Bridge
+    recorder: Recorder
+    observer: RoomObserver
+    reporter: Reporter
+    commands: Commands
+
+
+class Stay:
+    """One stay in one room. `arrived_at` and `in_room_since` are monotonic seconds."""
+
+    def __init__(
+        self,
+        equipment: Equipment,
+        room: Room,
+        chromium: Chromium,
+        *,
+        arrived_at: float | None,
+        in_room_since: float,
+        network_grace_seconds: float,
+    ) -> None:
+        self._equipment = equipment
+        self._room = room
+        self._chromium = chromium
+        self._arrived_at = arrived_at
+        self._in_room_since = in_room_since
+        self._grace = network_grace_seconds
+
+    async def until_over(self) -> Ending:
+        """Record until something ends the stay; the recorder is left running.
+
+        Raises:
+            StaleAttempt: another attempt holds the job.
+        """
+        try:
+            return await first_of(
+                self._until_told(),
+                self._until_broken(),
+                self._until_room_is_gone(),
+                self._until_auto_leave(),
+                self._record(),
+                self._report_progress(),
+            )
+        except MeetingError as error:
+            return Ending(ExitReason.ERROR, error, cancelled=False)
+
+    async def _record(self) -> Ending:
+        parts, room = self._equipment, self._room
+        parts.observer.recording_starts()
+        await parts.recorder.start()
+        with suppress(Error):
+            # Without these there is less to observe and more to pay; the recording goes on.
+            await room.settle_in()
+            if parts.spec.recording.video == "off" and room.capabilities.stop_incoming_video:
+                await room.stop_incoming_video()
+        await parts.recorder.media_captured.wait()
+        await parts.reporter.moved(Event.MEDIA_CAPTURED, RecordingState.RECORDING)
+        # Recording ends nothing by itself.
+        never: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        return await never
+
+    async def _report_progress(self) -> Ending:
+        parts = self._equipment
+        while True:
+            await parts.clock.sleep(TICK_SECONDS)
+            await parts.reporter.progress(parts.recorder.progress())
+
+    async def _until_told(self) -> Ending:
+        commands = self._equipment.commands
+        await commands.asked_to_go.wait()
+        if commands.cancels:
+            return Ending(ExitReason.CANCELLED, None, cancelled=True)
+        return Ending(ExitReason.LEAVE_REQUESTED, None, cancelled=False)
+
+    async def _until_broken(self) -> Ending:
+        chromium, recorder = self._chromium, self._equipment.recorder
+        bridge = self._equipment.bridge
+        await any_set(chromium.gone, chromium.crashed, recorder.failed, bridge.faulted)
+        if recorder.failure is not None:
+            raise recorder.failure
+        if bridge.fault is not None:
+            raise BotFault(f"{type(bridge.fault).__name__}: {bridge.fault}")
+        # Nothing answers any more; whoever asks the page must not wait for it.
+        await bridge.detach()
+        what = "browser" if chromium.gone.is_set() else "meeting page"
+        raise BotFault(f"The {what} crashed during the meeting.")
+
+    async def _until_room_is_gone(self) -> Ending:
+        """Until the page says so, or has shown no room for longer than the grace time (FC-09)."""
+        clock, changed = self._equipment.clock, self._equipment.observer.view_changed
+        lost_since: float | None = None
+        while True:
+            changed.clear()
+            sight = await self._room.look()
+            if sight.view is View.OVER and not _is_lost(sight):
+                return _ending_of(sight)
+            now = clock.monotonic()
+            lost_since = (lost_since or now) if _is_lost(sight) else None
+            if lost_since is not None and now - lost_since >= self._grace:
+                shown = sight.evidence or sight.view
+                failure = NetworkLoss(f"The room was lost for {self._grace:g} s ({shown!r}).")
+                return Ending(ExitReason.NETWORK_LOSS, failure, cancelled=False)
+            await wait_for_change(changed, min(LOOK_SECONDS, self._grace))
+
+    async def _until_auto_leave(self) -> Ending:
+        policy, clock = self._equipment.spec.auto_leave, self._equipment.clock
+        while True:
+            seen = self._equipment.observer.seen(
+                arrived_at=self._arrived_at, in_room_since=self._in_room_since
+            )
+            reason = evaluate_auto_leave(policy, seen, clock.monotonic())
+            if reason is ExitReason.ENTRY_DELAY:
+                limit = policy.after_entry_delay_seconds
+                failure = LobbyTimeout(f"Nobody else came to the meeting within {limit} s.")
+                return Ending(reason, failure, cancelled=False)
+            if reason is not None:
+                return Ending(reason, None, cancelled=False)
+            await clock.sleep(TICK_SECONDS)
+
+
+def _is_lost(sight: Sight) -> bool:
+    if sight.view is View.OVER:
+        return isinstance(sight.failure, NetworkLoss)
+    return sight.view is not View.IN_ROOM
+
+
+def _ending_of(sight: Sight) -> Ending:
+    if isinstance(sight.failure, RemovedFromMeeting):
+        return Ending(ExitReason.KICKED, sight.failure, cancelled=False)
+    return Ending(ExitReason.CALL_ENDED, None, cancelled=False)
