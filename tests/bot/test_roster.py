@@ -1,0 +1,129 @@
+"""The page's claims about people become participants of ours (PL-11, PL-13, LC-27, D19)."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from pydantic import ValidationError
+
+from bot.competing import is_competing_bot
+from bot.platforms.observations import ParticipantSeen, RosterSeen
+from bot.roster import MAX_NAME_LENGTH, Roster, clean_name
+from core.ids import ULID_PATTERN
+
+pytestmark = pytest.mark.unit
+
+
+def snapshot(*people: tuple[str, str], host: str = "", bot: str = "bot") -> RosterSeen:
+    return RosterSeen(
+        participants=[
+            ParticipantSeen(
+                platform_id=key, display_name=name, is_self=key == bot, is_host=key == host
+            )
+            for key, name in people
+        ]
+    )
+
+
+def test_participants_get_our_ids_and_labels_in_order_of_appearance() -> None:
+    roster = Roster()
+    joined = roster.update(snapshot(("bot", "meetbot"), ("x", "Ada"), ("y", "Ben"))).joined
+    assert [(one.display_name, one.speaker_label, one.is_bot) for one in joined] == [
+        ("meetbot", "", True),
+        ("Ada", "A", False),
+        ("Ben", "B", False),
+    ]
+    assert all(re.fullmatch(f"prt_{ULID_PATTERN}", one.id) for one in joined)
+    assert len({one.id for one in joined}) == 3
+
+
+def test_who_comes_back_is_the_same_participant() -> None:
+    roster = Roster()
+    (ada,) = roster.update(snapshot(("x", "Ada"))).joined
+    assert roster.update(snapshot()).left == (ada.id,)
+    (again,) = roster.update(snapshot(("x", "Ada"))).joined
+    assert (again.id, again.speaker_label) == (ada.id, "A")
+
+
+def test_a_snapshot_without_news_changes_nothing() -> None:
+    roster = Roster()
+    roster.update(snapshot(("x", "Ada")))
+    change = roster.update(snapshot(("x", "Ada")))
+    assert (change.joined, change.left) == ((), ())
+
+
+def test_the_bot_and_other_bots_are_no_humans() -> None:
+    roster = Roster()
+    roster.update(snapshot(("bot", "meetbot"), ("o", "Otter.ai")))
+    assert roster.competing_bot
+    assert len(roster.humans) == 0
+    roster.update(snapshot(("bot", "meetbot"), ("x", "Ada"), host="x"))
+    assert [one.display_name for one in roster.humans] == ["Ada"]
+    assert roster.host_present
+
+
+@pytest.mark.parametrize("claim", ["../../etc/passwd", "/", "a\x00b", "..\\..", "p" * 300, "💥"])
+def test_platform_ids_stay_claims(claim: str) -> None:
+    roster = Roster()
+    (one,) = roster.update(snapshot((claim, claim))).joined
+    assert one.platform_id == claim
+    assert re.fullmatch(f"prt_{ULID_PATTERN}", one.id)
+    assert "\x00" not in one.display_name
+
+
+def test_claims_beyond_the_bounds_are_refused() -> None:
+    with pytest.raises(ValidationError):
+        ParticipantSeen(platform_id="x" * 301, display_name="")
+    with pytest.raises(ValidationError):
+        ParticipantSeen(platform_id="", display_name="")
+    one = ParticipantSeen(platform_id="x", display_name="")
+    with pytest.raises(ValidationError):
+        RosterSeen(participants=[one] * 2001)
+
+
+def test_a_page_cannot_invent_participants_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.roster.MAX_PARTICIPANTS", 2)
+    roster = Roster()
+    joined = roster.update(snapshot(("x", "Ada"), ("y", "Ben"), ("z", "Cleo"))).joined
+    assert [one.platform_id for one in joined] == ["x", "y"]
+    assert roster.update(snapshot(("z", "Cleo"))).left == tuple(one.id for one in joined)
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("  Ada \n Park\t", "Ada Park"),
+        ("Ada\x00\x1b[31mPark", "Ada[31mPark"),
+        ("\u202egpj.exe", "gpj.exe"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("x" * 500, "x" * MAX_NAME_LENGTH),
+        ("\u200b", ""),
+    ],
+)
+def test_names_are_one_clean_line(raw: str, clean: str) -> None:
+    assert clean_name(raw) == clean
+
+
+def test_somebody_without_a_name_is_still_told_apart() -> None:
+    (one,) = Roster().update(snapshot(("x", " "))).joined
+    assert one.display_name == "Participant A"
+
+
+@pytest.mark.parametrize(
+    ("name", "bot"),
+    [
+        ("Otter.ai", True),
+        ("Ada's OtterPilot", True),
+        ("Fireflies.ai Notetaker", True),
+        ("FIREFLIES.AI Notetaker Ben", True),
+        ("Read Assistant", True),
+        ("read.ai meeting notes", True),
+        ("Oliver Otterman", False),
+        ("Ada Read", False),
+        ("Reader", False),
+        ("meetbot", False),
+    ],
+)
+def test_competing_notetakers_are_known_by_name(name: str, bot: bool) -> None:
+    assert is_competing_bot(name) is bot
