@@ -7,7 +7,8 @@ import logging
 import os
 from pathlib import Path
 
-from bot.recording.deliver import deliver, discard_local
+from bot.recording.delivery import deliver
+from bot.recording.delivery import discard as discard_delivered
 from bot.recording.finalize import finalize as make_final
 from core.errors import TranscriptionError
 from core.jobs.models import Job
@@ -36,7 +37,7 @@ AFTER_CALL_NICENESS = 10
 
 def prefix(job_id: str) -> str:
     """Where a job's objects lie (section 6 of the requirements)."""
-    return f"recordings/{job_id}"
+    return f"recordings/{job_id}/"
 
 
 async def finalize(work_dir: Path, job_id: str) -> Recording:
@@ -108,9 +109,9 @@ async def hand_over(
             failure_code=failed,
             transcript=_state(transcript, failure),
         ),
-        lambda name: resources.storage.uri(f"{root}/{name}"),
+        lambda name: resources.storage.uri(f"{root}{name}"),
     )
-    key = f"{root}/{MANIFEST_NAME}"
+    key = f"{root}{MANIFEST_NAME}"
     await asyncio.to_thread(
         resources.storage.put_bytes, key, manifest.to_json(), "application/json"
     )
@@ -128,12 +129,12 @@ async def _store(transcript: Transcript, storage: Storage) -> None:
         (TRANSCRIPT_JSON, document, "application/json"),
         (TRANSCRIPT_VTT, webvtt(cues).encode(), "text/vtt"),
     ):
-        await asyncio.to_thread(storage.put_bytes, f"{root}/{name}", data, mime)
+        await asyncio.to_thread(storage.put_bytes, f"{root}{name}", data, mime)
 
 
 async def discard(work_dir: Path, job_id: str, storage: Storage) -> None:
     """Drop the journal in storage, then the local files; all of it was delivered."""
-    await asyncio.to_thread(discard_local, work_dir, storage, prefix(job_id))
+    await asyncio.to_thread(discard_delivered, work_dir, storage, prefix(job_id))
 
 
 def _tracks(recording: Recording) -> list[SpeakerTrack]:

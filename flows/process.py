@@ -7,6 +7,10 @@ import os
 from typing import Any
 
 
+def nothing() -> None:
+    """A child that only shows that forking works."""
+
+
 def run_meeting(flow_run: str) -> None:
     """Run the meeting flow for `flow_run` (JSON of Prefect's FlowRun); the process's only work."""
     # Signals to the worker's terminal or group must not reach a live meeting.

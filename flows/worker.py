@@ -14,11 +14,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import multiprocessing
-import signal
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
-from multiprocessing import forkserver
+from multiprocessing.process import BaseProcess
 from typing import Any, Final
 from uuid import UUID
 
@@ -37,7 +35,7 @@ from prefect.workers.base import (
 )
 
 from flows.deliver_webhooks import deliver_webhooks
-from flows.process import run_meeting
+from flows.forks import MeetingForks, ended, exit_text
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +43,6 @@ log = logging.getLogger(__name__)
 CANCEL_POLL_SECONDS: Final = 1.0
 # A run whose process keeps dying is not started more often than this.
 MAX_STARTS: Final = 4
-# What the fork server imports once, so that no meeting has to.
-PRELOAD: Final = ["flows.preload"]
 
 HOUSEKEEPING: Final[dict[str, Flow[..., Any]]] = {deliver_webhooks.name: deliver_webhooks}
 
@@ -62,19 +58,18 @@ class MeetingWorker(
     job_configuration = BaseJobConfiguration
     _description = "Forks each meeting from a warm, pre-imported process."
 
-    def __init__(self, *args: Any, cancel_job: CancelJob, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, forks: MeetingForks, cancel_job: CancelJob, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         # Set when runs are being taken.
         self.ready = asyncio.Event()
         self._cancel_job = cancel_job
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(PRELOAD)
-        self._live: dict[UUID, multiprocessing.process.BaseProcess] = {}
+        self._forks = forks
+        self._live: dict[UUID, BaseProcess] = {}
         self._flow_names: dict[UUID, str] = {}
 
     async def setup(self) -> None:
-        # Before the first meeting asks for it: importing takes seconds.
-        await asyncio.to_thread(forkserver.ensure_running)
         await super().setup()
         self.ready.set()
 
@@ -101,15 +96,12 @@ class MeetingWorker(
     async def _run_meeting(
         self, flow_run: FlowRun, task_status: anyio.abc.TaskStatus[Any] | None
     ) -> BaseWorkerResult:
-        process = self._context.Process(
-            target=run_meeting, args=(flow_run.model_dump_json(),), name=flow_run.name
-        )
-        await asyncio.to_thread(process.start)
+        process = await asyncio.to_thread(self._forks.start, flow_run)
         self._live[flow_run.id] = process
         if task_status is not None:
             task_status.started(str(process.pid))
         try:
-            await _ended(process)
+            await ended(process)
         finally:
             self._live.pop(flow_run.id, None)
         code = process.exitcode
@@ -123,7 +115,7 @@ class MeetingWorker(
         flow_run = await self.client.read_flow_run(flow_run_id)
         if flow_run.state is not None and flow_run.state.is_final():
             return
-        message = f"The meeting process died ({_exit_text(code)})."
+        message = f"The meeting process died ({exit_text(code)})."
         await self.client.set_flow_run_state(flow_run_id, Crashed(message=message), force=True)
         if flow_run.run_count >= MAX_STARTS:
             log.error("%s died %d times; giving up", flow_run.name, flow_run.run_count)
@@ -165,29 +157,10 @@ class MeetingWorker(
             with contextlib.suppress(Exception):
                 run = await self.client.read_flow_run(run_id)
                 await leave_job(str(run.parameters["job_id"]))
-        waits = [asyncio.ensure_future(_ended(process)) for process in live.values()]
+        waits = [asyncio.ensure_future(ended(process)) for process in live.values()]
         if waits:
             await asyncio.wait(waits, timeout=seconds)
         for process in live.values():
             if process.is_alive():
                 log.warning("%s did not end in %.0f s; killing it", process.name, seconds)
                 process.kill()
-
-
-async def _ended(process: multiprocessing.process.BaseProcess) -> None:
-    """Wait for a child without holding a thread."""
-    loop = asyncio.get_running_loop()
-    done = asyncio.Event()
-    loop.add_reader(process.sentinel, done.set)
-    try:
-        await done.wait()
-    finally:
-        loop.remove_reader(process.sentinel)
-    # The sentinel says that it ended; this reaps it.
-    await asyncio.to_thread(process.join, 5)
-
-
-def _exit_text(code: int | None) -> str:
-    if code is not None and code < 0:
-        return signal.Signals(-code).name
-    return f"exit code {code}"

@@ -9,9 +9,15 @@ import signal
 from pathlib import Path
 from typing import Final
 
-from core.errors import InvalidState
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
+
+from core.clock import Clock
+from core.errors import InvalidState, Unavailable
 from core.jobs import service
 from core.settings import Settings
+from flows.forks import MeetingForks
 from flows.resources import Resources, open_resources
 from flows.worker import MeetingWorker
 
@@ -19,6 +25,8 @@ log = logging.getLogger(__name__)
 
 # How long live meetings may take to leave and be delivered when the worker stops.
 STOP_SECONDS: Final = 45
+# Prefect may still be starting, or migrating its database.
+POOL_SECONDS: Final = 140
 
 
 async def run(settings: Settings) -> None:
@@ -28,10 +36,15 @@ async def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     mark = settings.data_dir / "worker.ready"
+    forks = MeetingForks()
+    # It takes seconds of importing: in the background, while Prefect may still be starting.
+    warming = asyncio.create_task(asyncio.to_thread(forks.warm_up), name="warm up")
     async with open_resources(settings) as resources:
+        await _pool_exists(settings, resources.clock)
+        await warming
         worker = MeetingWorker(
             work_pool_name=settings.prefect.work_pool,
-            create_pool_if_not_found=False,
+            forks=forks,
             cancel_job=lambda job_id: _cancel(resources, job_id),
         )
         working = asyncio.create_task(worker.start(printer=log.info), name="worker")
@@ -46,6 +59,28 @@ async def run(settings: Settings) -> None:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+
+async def _pool_exists(settings: Settings, clock: Clock) -> None:
+    """Wait until Prefect answers and knows our work pool; whoever starts a stack makes it.
+
+    Raises:
+        Unavailable: neither happened in time.
+    """
+    deadline = clock.monotonic() + POOL_SECONDS
+    async with get_client() as client:
+        while True:
+            try:
+                await client.read_work_pool(settings.prefect.work_pool)
+            except (httpx.HTTPError, ObjectNotFound) as error:
+                if clock.monotonic() > deadline:
+                    raise Unavailable(
+                        f"Prefect at {settings.prefect.api_url} has no work pool "
+                        f"{settings.prefect.work_pool!r}: {type(error).__name__}."
+                    ) from error
+                await clock.sleep(0.25)
+            else:
+                return
 
 
 async def _announce(worker: MeetingWorker, mark: Path) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from core.clock import SystemClock
 from core.settings import Settings
+
+# Their lines per request, candidate or plugin would drown our own.
+CHATTY: Final = ("httpx", "aioice", "aiortc", "alembic", "uvicorn")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -21,8 +24,8 @@ def configure() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    # One line per request of the HTTP client would drown our own.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in CHATTY:
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 @app.command()
@@ -52,7 +55,11 @@ def api() -> None:
 
     settings = Settings()
     uvicorn.run(
-        create_app(settings), host=settings.api.host, port=settings.api.port, log_config=None
+        create_app(settings),
+        host=settings.api.host,
+        port=settings.api.port,
+        log_config=None,
+        access_log=False,
     )
 
 
@@ -72,6 +79,8 @@ def files() -> None:
         host=settings.storage.files_host,
         port=settings.storage.files_port,
         log_config=None,
+        # Addresses of files carry their permission.
+        access_log=False,
     )
 
 

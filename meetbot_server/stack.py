@@ -24,6 +24,8 @@ from meetbot_server import environment, prefect_setup, secrets_file
 from meetbot_server.supervisor import ChildSpec, Supervisor, python
 
 LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
+# Prefect's first start migrates its database; on a loaded machine that takes its time.
+READY_SECONDS: Final = 150
 # How long the worker may take to let its meetings leave and be delivered.
 WORKER_STOP_SECONDS: Final = 60
 
@@ -77,10 +79,15 @@ class Stack:
         databases = await self._start_postgres()
         self.settings = self.settings.model_copy(update={"database_url": databases.meetbot})
         await self._exit.enter_async_context(self.supervisor)
-        await _together(self._start_prefect(databases), self._start_ours())
-        self._say("starting the worker")
-        await self.supervisor.start(
-            self._ours("worker", _file_ready(self._worker_mark()), stop_seconds=WORKER_STOP_SECONDS)
+        # The worker warms up while Prefect starts, and waits for its work pool.
+        worker = self._ours(
+            "worker",
+            _file_ready(self._worker_mark()),
+            ready_seconds=READY_SECONDS,
+            stop_seconds=WORKER_STOP_SECONDS,
+        )
+        await _together(
+            self._start_prefect(databases), self._start_ours(), self.supervisor.start(worker)
         )
 
     def _refuse_taken_ports(self) -> None:
@@ -131,7 +138,7 @@ class Stack:
                     )
                 ),
                 ready=lambda: prefect_setup.prefect_ready(settings),
-                ready_seconds=120,
+                ready_seconds=READY_SECONDS,
             )
         )
         await prefect_setup.register(
@@ -143,7 +150,7 @@ class Stack:
         settings = self.settings
         self._say("preparing the database")
         await self._run_once("migrate")
-        self._say("starting API, files and sandbox")
+        self._say("starting API, files, sandbox and worker")
         files = f"http://{settings.storage.files_host}:{settings.storage.files_port}"
         api = f"http://{settings.api.host}:{settings.api.port}"
         children = [
@@ -154,13 +161,19 @@ class Stack:
         await _together(*(self.supervisor.start(child) for child in children))
 
     def _ours(
-        self, name: str, ready: Callable[[], Awaitable[bool]], stop_seconds: float = 20
+        self,
+        name: str,
+        ready: Callable[[], Awaitable[bool]],
+        *,
+        ready_seconds: float = 60,
+        stop_seconds: float = 20,
     ) -> ChildSpec:
         return ChildSpec(
             name=name,
             command=python("-m", "meetbot_server.cli", name),
             environment=self.child_environment(),
             ready=ready,
+            ready_seconds=ready_seconds,
             stop_seconds=stop_seconds,
         )
 

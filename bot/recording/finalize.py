@@ -112,8 +112,8 @@ def _length_ms(timeline: Timeline, sounds: dict[str, list[Sound]]) -> int:
 
 
 def _recorded_seconds(length_ms: int, free_ms: int, media: tuple[MediaFile, ...]) -> int:
-    """What is billed: wall time without pauses and gaps (D15), nothing without media."""
-    return (max(0, length_ms - free_ms) + 500) // 1000 if media else 0
+    """What is billed: whole seconds of wall time without pauses and gaps (D15, BL-03)."""
+    return max(0, length_ms - free_ms) // 1000 if media else 0
 
 
 def _exit_reason(timeline: Timeline) -> ExitReason:

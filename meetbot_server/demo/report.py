@@ -30,12 +30,18 @@ class Report:
     settings: Settings
     job: dict[str, Any]
     received: Sequence[Received]
+    flow_run_id: str | None
     joined_seconds: float
     finish_seconds: float
 
     def path(self, uri: str) -> Path:
         """The file behind an `s3://local/…` URI."""
-        return self.settings.local_storage_root / uri.removeprefix(LOCAL_BUCKET)
+        return self.folder / uri.removeprefix(LOCAL_BUCKET)
+
+    @property
+    def folder(self) -> Path:
+        """Where local storage keeps its objects."""
+        return self.settings.local_storage_root.absolute() / "objects"
 
 
 def report(facts: Report, console: Console) -> bool:
@@ -63,8 +69,10 @@ def report(facts: Report, console: Console) -> bool:
 
 def _artifacts(facts: Report, manifest: dict[str, Any], console: Console) -> list[str]:
     table = Table(title="Artifacts", title_justify="left")
-    for title in ("object", "kind", "bytes", "seconds", "loudness", "streams"):
-        table.add_column(title, justify="right" if title in {"bytes", "seconds"} else "left")
+    for title in ("object", "bytes", "seconds", "loudness", "streams"):
+        table.add_column(
+            title, justify="right" if title in {"bytes", "seconds"} else "left", no_wrap=True
+        )
     problems: list[str] = []
     speakers: list[Probe] = []
     for track in manifest["tracks"]:
@@ -76,7 +84,7 @@ def _artifacts(facts: Report, manifest: dict[str, Any], console: Console) -> lis
             speakers.append(seen)
         loudness = "silent" if seen.loudness_db is None else f"{seen.loudness_db:.0f} dB"
         table.add_row(
-            *(path.name, track["kind"], f"{track['bytes']:,}", f"{seen.seconds:.2f}"),
+            *(path.name, f"{track['bytes']:,}", f"{seen.seconds:.2f}"),
             *(loudness, ", ".join(seen.streams)),
         )
     console.print(table)
@@ -134,12 +142,10 @@ def _deliveries(facts: Report, console: Console) -> list[str]:
 
 
 def _where(facts: Report, console: Console) -> None:
-    settings, job = facts.settings, facts.job
-    run = job.get("flowRunId")
+    settings, job, run = facts.settings, facts.job, facts.flow_run_id
     console.print(f"In the room {facts.joined_seconds:.1f} s after the request")
     console.print(f"Finished {facts.finish_seconds:.1f} s after it was told to leave")
-    if run:
+    if run is not None:
         console.print(f"Prefect run  {settings.prefect.ui_url}/runs/flow-run/{run}")
     console.print(f"API docs     {settings.api.public_url}/docs")
-    folder = settings.local_storage_root.absolute() / "recordings" / job["id"]
-    console.print(f"Recording    {folder}")
+    console.print(f"Recording    {facts.folder / 'recordings' / job['id']}")

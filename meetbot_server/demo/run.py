@@ -16,7 +16,9 @@ import httpx
 from rich.console import Console
 
 from core.clock import Clock
+from core.database import Database
 from core.errors import MeetbotError
+from core.jobs.models import Job
 from core.settings import Settings
 from meetbot_server import teams
 from meetbot_server.demo.live import LiveView
@@ -32,6 +34,7 @@ from sandbox.client import SandboxClient
 TALK_SECONDS: Final = 25
 JOIN_SECONDS: Final = 60
 FINISH_SECONDS: Final = 90
+REPORT_COLUMNS: Final = 110
 TERMINAL: Final = {"completed", "failed", "cancelled"}
 
 
@@ -41,7 +44,7 @@ class DemoFailed(Exception):
 
 async def run(settings: Settings, clock: Clock, *, keep: bool) -> int:
     """Record one meeting and report. Returns the exit code: 0 only if every fact was true."""
-    console = Console(highlight=False)
+    console = report_console()
     stop = stop_event()
     began = clock.monotonic()
     try:
@@ -64,6 +67,12 @@ async def run(settings: Settings, clock: Clock, *, keep: bool) -> int:
         console.print(f"[red]{error}[/]")
         return 1
     return 0 if true else 1
+
+
+def report_console() -> Console:
+    """Wide enough for names of files where the output is no terminal."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=REPORT_COLUMNS)
 
 
 def demo_settings(settings: Settings, *trusted_origins: str) -> Settings:
@@ -140,7 +149,26 @@ async def _record(
         except TimeoutError:
             console.print("[red]no job.finalized webhook arrived within 15 s[/]")
         await sandbox.delete(room.room_id)
-    return Report(settings, job, receiver.received, joined_seconds=joined, finish_seconds=took)
+    return Report(
+        settings,
+        job,
+        receiver.received,
+        flow_run_id=await flow_run_of(settings, job["id"]),
+        joined_seconds=joined,
+        finish_seconds=took,
+    )
+
+
+async def flow_run_of(settings: Settings, job_id: str) -> str | None:
+    """The flow run of a job; operators may look, customers see jobs only."""
+    if settings.database_url is None:
+        return None
+    database = Database(settings.database_url)
+    try:
+        async with database.begin() as session:
+            return (await session.get_one(Job, job_id)).flow_run_id
+    finally:
+        await database.close()
 
 
 def api_client(settings: Settings, customer: NewTeam) -> httpx.AsyncClient:
