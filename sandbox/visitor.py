@@ -15,7 +15,7 @@ OUTBOX_LIMIT: Final = 1_000
 SENTENCES: Final = {
     Reason.DENIED: "The host did not let you in.",
     Reason.KICKED: "The host removed you from the meeting.",
-    Reason.ENDED: "The meeting has ended.",
+    Reason.ENDED: "It is over for everybody.",
     Reason.NOT_FOUND: "There is no meeting at this address. Check the link you were given.",
     Reason.FULL: "The meeting is full. Try again when somebody has left.",
     Reason.LEFT: "You have left the meeting.",

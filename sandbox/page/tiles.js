@@ -29,7 +29,9 @@ export class Tiles {
       this.tiles.delete(old);
     }
     for (const one of shown) this.update(this.tiles.get(key(one)) ?? this.create(one), one);
-    this.grid.style.setProperty("--columns", String(Math.ceil(Math.sqrt(shown.length)) || 1));
+    // A shared screen takes the room of four cameras.
+    const places = shown.reduce((sum, { kind }) => sum + (kind === "screen" ? 4 : 1), 0);
+    this.grid.style.setProperty("--columns", String(Math.ceil(Math.sqrt(places)) || 1));
   }
 
   /** @param {Shown} shown */

@@ -7,8 +7,11 @@ import pytest
 from core.clock import epoch_ms
 from sandbox.conductor import Conductor
 from sandbox.messages import Captioned, Said
+from sandbox.room import Room
+from sandbox.schemas import RoomOptions, RoomState
 from sandbox.script import FRAME_SECONDS, SILENCE, Script, ScriptLine, Speaker, load_script
 from sandbox.tracks import FrameClock
+from sandbox.visitor import Visitor
 from tests.sandbox.conftest import ManualClock
 
 pytestmark = pytest.mark.unit
@@ -157,3 +160,22 @@ async def test_chat_is_posted_once_when_its_line_begins(clock: ManualClock) -> N
     (said,) = (told.message for told in on.told if isinstance(told, Said))
     assert said.display_name == "Ben Ortiz"
     assert said.at == pytest.approx(began + (on.script.lines[1].start + 1) * 20, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("ends", "state"), [(True, RoomState.ENDED), (False, RoomState.OPEN)], ids=["ends", "stays"]
+)
+async def test_a_room_ends_with_its_script_if_made_so(
+    clock: ManualClock, ends: bool, state: RoomState
+) -> None:
+    options = RoomOptions(script="short", loop=False, ends_when_script_ends=ends)
+    room = Room(options, clock, load_script("short"))
+    guest = Visitor("Guest", host=False)
+    room.enter(guest)
+    assert room.stage
+    room.stage._conductor.start()
+    assert room.stage._conductor._task
+    await room.stage._conductor._task
+    assert room.state is state
+    assert guest.gone is ends
+    await room.close()

@@ -268,3 +268,35 @@ async def test_an_unknown_room_or_a_wrong_token_is_not_found(
         assert (await http.get(url)).status_code == 404
     guest = await browsers.open(url)
     await guest.ended("not-found")
+
+
+async def test_a_connection_that_breaks_is_made_again(
+    client: SandboxClient, browsers: Browsers, until: Until
+) -> None:
+    room = await client.create_room(RoomOptions(video=False))
+    guest = await browsers.join(room.guest_url, "Notetaker")
+
+    async def sound_flows() -> bool:
+        return (await guest.inbound("audio"))["packets"] > 50
+
+    await until(sound_flows)
+    await guest.page.evaluate("globalThis.connections.splice(0).forEach(pc => pc.close())")
+    await until(sound_flows, 20)
+
+
+async def test_everything_can_be_reached_in_the_small_window_of_a_bot(
+    client: SandboxClient, browsers: Browsers
+) -> None:
+    room = await client.create_room(RoomOptions(script="short", video=False))
+    guest = await browsers.open(room.guest_url)
+    await guest.page.set_viewport_size({"width": 320, "height": 180})
+    await guest.page.get_by_test_id("name").fill("Notetaker")
+    await guest.click("join")
+    await guest.in_room()
+    for button in ("captions-toggle", "incoming-video"):
+        await guest.click(button)
+    await guest.page.get_by_test_id("chat-input").fill("I am recording")
+    await guest.click("chat-send")
+    await expect(guest.page.get_by_test_id("chat")).to_contain_text("I am recording")
+    await guest.click("leave")
+    await guest.ended("left")
