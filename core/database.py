@@ -6,6 +6,7 @@ Service functions take the session first and never commit; the caller's `Databas
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -34,6 +35,7 @@ CONNECT_SECONDS: Final = 5
 # No statement of ours takes longer; a stuck one must not hold its locks for ever.
 STATEMENT_MS: Final = 15_000
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_MIGRATING: Final = threading.Lock()
 
 
 class Database:
@@ -142,9 +144,15 @@ async def migrate(url: SecretStr, revision: str = "head") -> None:
         Unavailable: the database cannot be reached.
     """
     try:
-        await asyncio.to_thread(command.upgrade, migration_config(url), revision)
+        await asyncio.to_thread(_upgrade, migration_config(url), revision)
     except OperationalError as exc:
         raise Unavailable(f"The database did not answer: {_cause(exc)}") from exc
+
+
+def _upgrade(config: Config, revision: str) -> None:
+    # Alembic keeps its context in module globals; other processes wait in the database.
+    with _MIGRATING:
+        command.upgrade(config, revision)
 
 
 def migration_config(url: SecretStr) -> Config:

@@ -24,7 +24,8 @@ def render_item(kind: str, item: Any, _: Any) -> str | Literal[False]:
 engine = create_engine(
     context.config.attributes["url"],
     poolclass=NullPool,
-    connect_args={"connect_timeout": 5},
+    # Nothing waits for a lock for ever, neither for ours nor for a table's.
+    connect_args={"connect_timeout": 5, "options": "-c lock_timeout=60000"},
 )
 with engine.connect() as connection:
     context.configure(

@@ -107,8 +107,10 @@ class LocalStorage:
         target = self._path(self._objects, key)
         facts = self._path(self._facts, key)
         with self._translated(key):
-            for folder in (self._incoming, target.parent, facts.parent):
-                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for top in (self._objects, self._facts, self._incoming):
+                top.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for folder in (target.parent, facts.parent):
+                folder.mkdir(parents=True, exist_ok=True)
             part = self._incoming / new_id("evt")
             try:
                 with part.open("xb") as raw:

@@ -17,7 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
 from pydantic import SecretStr
 
 from core.errors import ObjectMissing, StorageError, StorageRefused
@@ -36,6 +41,7 @@ MULTIPART_FROM: Final = 64 << 20
 PART: Final = 16 << 20
 MOST_PARTS: Final = 10_000
 DELETE_BATCH: Final = 1_000
+LIST_PAGE: Final = 1_000
 MISSING: Final = frozenset({"404", "NoSuchKey", "NotFound"})
 REFUSED: Final = frozenset(
     {
@@ -111,19 +117,24 @@ class S3Storage:
             facts = self._client.head_object(
                 Bucket=self._bucket, Key=self._name(key), ChecksumMode="ENABLED"
             )
-        checksum = facts.get("ChecksumSHA256", "")
-        own = base64.b64decode(checksum).hex() if checksum and "-" not in checksum else None
+        checksum = facts.get("ChecksumSHA256")
+        in_parts = "-" in facts["ETag"]
+        known = base64.b64decode(checksum).hex() if checksum and not in_parts else None
         return StoredObject(
             key=key,
             size=facts["ContentLength"],
-            sha256=own or facts["Metadata"].get("sha256"),
+            sha256=known or facts["Metadata"].get("sha256"),
             content_type=facts["ContentType"],
         )
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         pages = self._client.get_paginator("list_objects_v2")
         with _translated(prefix):
-            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
+            for page in pages.paginate(
+                Bucket=self._bucket,
+                Prefix=self._prefix + prefix,
+                PaginationConfig={"PageSize": LIST_PAGE},
+            ):
                 for entry in page.get("Contents", ()):
                     yield StoredObject(
                         key=entry["Key"].removeprefix(self._prefix),
@@ -246,10 +257,10 @@ def _translated(key: str) -> Iterator[None]:
                 f"The bucket refused ({code}: {text}). Check its name, region, keys and policy."
             ) from exc
         raise StorageError(f"The bucket answered {code}: {text}") from exc
-    except NoCredentialsError as exc:
+    except (NoCredentialsError, PartialCredentialsError) as exc:
         raise StorageRefused(
-            "There are no credentials for the bucket. Set MEETBOT_STORAGE__ACCESS_KEY_ID and "
-            "MEETBOT_STORAGE__SECRET_ACCESS_KEY."
+            "The credentials for the bucket are missing or incomplete. Set both "
+            "MEETBOT_STORAGE__ACCESS_KEY_ID and MEETBOT_STORAGE__SECRET_ACCESS_KEY."
         ) from exc
     except (BotoCoreError, ValueError) as exc:
         raise StorageError(f"The bucket could not be reached: {exc}") from exc

@@ -55,9 +55,7 @@ class JobBook:
             "webhooks": {"onFinalize": HOOK, "version": 2, "events": None},
         }
         async with self.database.begin() as session:
-            job, _ = await create_job(
-                session, self.box, NewJob(**(values | changes)), now=self.now
-            )
+            job, _ = await create_job(session, self.box, NewJob(**(values | changes)), now=self.now)
         return job
 
     async def take(self, job: Job, holder: str = "run-1") -> int:

@@ -51,7 +51,9 @@ async def test_the_database_holds_neither_key_nor_secret(book: JobBook) -> None:
         team = await session.get_one(Team, book.team_id)
         secret = service.webhook_secrets(team, book.box, now=book.now)[0].get_secret_value()
         rows = await session.connection()
-        dump = str((await rows.execute(text("SELECT t::text, k::text FROM teams t, api_keys k"))).all())
+        dump = str(
+            (await rows.execute(text("SELECT t::text, k::text FROM teams t, api_keys k"))).all()
+        )
     assert re.fullmatch(r"whsec_[A-Za-z0-9_-]{32,}", secret)
     assert key not in dump
     assert secret not in dump

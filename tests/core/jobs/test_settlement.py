@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlmodel import col, select
 
+from core.accounts.models import Team
 from core.billing.models import UsageEvent
 from core.database import Database
 from core.errors import InvalidState, StaleAttempt
@@ -23,9 +24,7 @@ from tests.support.jobs import JobBook
 pytestmark = pytest.mark.integration
 
 URI = "s3://bucket/recordings/job/manifest.json"
-DONE = Settlement(
-    exit_reason=ExitReason.LEAVE_REQUESTED, recorded_seconds=4253, manifest_uri=URI
-)
+DONE = Settlement(exit_reason=ExitReason.LEAVE_REQUESTED, recorded_seconds=4253, manifest_uri=URI)
 
 
 async def end(book: JobBook, job: Job, settlement: Settlement, fence: int | None = None) -> Job:
@@ -57,14 +56,18 @@ async def test_a_completed_job_has_its_charge_and_tells_it_last(
     *_, changed, finalized = await webhooks(database, job)
     assert (changed.event, changed.data["status"]) == (EventName.STATUS_CHANGED, "completed")
     assert finalized.event is EventName.FINALIZED
-    assert finalized.data | {
-        "manifestUri": URI,
-        "durationSeconds": 4253,
-        "billed": True,
-        "hours_billed": 1.181,
-        "amount_usd": 0.354,
-        "exitReason": "leave_requested",
-    } == finalized.data
+    assert (
+        finalized.data
+        | {
+            "manifestUri": URI,
+            "durationSeconds": 4253,
+            "billed": True,
+            "hours_billed": 1.181,
+            "amount_usd": 0.354,
+            "exitReason": "leave_requested",
+        }
+        == finalized.data
+    )
     assert changed.emitted_at < finalized.emitted_at
 
 
@@ -138,8 +141,6 @@ async def test_what_is_billed(
 
 async def test_a_team_with_its_own_rate_pays_that(book: JobBook, database: Database) -> None:
     """BL-26."""
-    from core.accounts.models import Team
-
     async with database.begin() as session:
         team = await session.get_one(Team, book.team_id)
         team.rate_usd_per_hour = Decimal("0.24")
