@@ -38,6 +38,8 @@ class FrameIntake:
     def __init__(self, sinks: Sinks, now_ms: Callable[[], float]) -> None:
         self.refused: Counter[str] = Counter()
         self.alarms: list[CaptureAlarm] = []
+        # Frames taken, by codec.
+        self.codecs: Counter[str] = Counter()
         self.tracks: dict[tuple[str, int], TrackSeen] = {}
         self._sinks = sinks
         self._now_ms = now_ms
@@ -111,7 +113,7 @@ class FrameIntake:
             self.refused["unknown-track"] += 1
         elif not -_MAX_AHEAD_MS <= age <= _MAX_AGE_MS:
             self.refused["clock"] += 1
-        elif seen.kind == "audio":
-            audio.push(doc, seen.track_id, frame)
         else:
-            video.push(doc, seen.track_id, frame)
+            self.codecs[frame.codec] += 1
+            sink = audio if seen.kind == "audio" else video
+            sink.push(doc, seen.track_id, frame)
