@@ -244,7 +244,7 @@ class Bridge:
             self._refuse("binding")
         elif len(payload) > MAX_CALL_CHARS:
             self._refuse("oversize")
-        elif not hmac.compare_digest(payload[: len(nonce)].encode(), nonce.encode()):
+        elif not hmac.compare_digest(_raw(payload[: len(nonce)]), _raw(nonce)):
             self._refuse("nonce")
         elif not (self._calls.take(1) and self._bytes.take(len(payload))):
             self._refuse("budget")
@@ -302,6 +302,11 @@ class Bridge:
         self.refused[reason] += 1
         if self.refused[reason] == 1:
             log.warning("Refused a message from the page (%s). %s", reason, detail)
+
+
+def _raw(text: str) -> bytes:
+    """Whatever a page can put into a string, half surrogate pairs included."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _is_stale_handle(error: Error) -> bool:

@@ -119,6 +119,7 @@ class Chromium:
         self._stack = AsyncExitStack()
         self._context: BrowserContext | None = None
         self._page: Page | None = None
+        self._opening = False
 
     @property
     def alive(self) -> bool:
@@ -148,18 +149,19 @@ class Chromium:
         """
         if self._context is None or self.gone.is_set():
             raise BrowserFailed("The browser ended unexpectedly.")
-        before = self._context.pages
         try:
             async with asyncio.timeout(self._settings.start_timeout_seconds):
-                self._page = None
+                self._opening = True
                 page = self._page = await self._context.new_page()
-                for old in before:
-                    await old.close()
+                for other in self._context.pages:
+                    if other is not page:
+                        await other.close()
         except (Error, TimeoutError) as error:
             raise BrowserFailed(f"The browser did not open a page: {_reason(error)}") from error
+        finally:
+            self._opening = False
         self.crashed.clear()
         page.on("crash", lambda _: self.crashed.set())
-        self._context.on("page", self._close_popup)
         return page
 
     async def _start(self) -> None:
@@ -180,6 +182,7 @@ class Chromium:
         self._context = context
         self._stack.push_async_callback(self._close, context, profile)
         context.on("close", lambda _: self.gone.set())
+        context.on("page", self._close_popup)
         self.pid = _browser_pid(profile)
         await context.add_init_script(_ice_guard(self._options.trusted_origins))
 
@@ -210,7 +213,7 @@ class Chromium:
         )
 
     def _close_popup(self, page: Page) -> None:
-        if page is not self._page:
+        if not self._opening and page is not self._page:
             task = asyncio.ensure_future(_close_page(page))
             task.add_done_callback(lambda done: done.exception())
 

@@ -57,7 +57,7 @@ def test_the_bot_and_other_bots_are_no_humans() -> None:
     roster = Roster()
     roster.update(snapshot(("bot", "meetbot"), ("o", "Otter.ai")))
     assert roster.competing_bot
-    assert len(roster.humans) == 0
+    assert not any(roster.humans)
     roster.update(snapshot(("bot", "meetbot"), ("x", "Ada"), host="x"))
     assert [one.display_name for one in roster.humans] == ["Ada"]
     assert roster.host_present
