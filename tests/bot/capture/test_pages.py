@@ -134,6 +134,15 @@ async def test_a_page_with_legacy_streams_is_tapped_behind_its_own_transform(cal
     assert call.recorder.intake.alarms == []
 
 
+async def test_a_track_without_frames_is_an_alarm_and_no_silent_loss(calls: Calls) -> None:
+    """A page that asked for legacy streams and never took them: packets come, frames do not."""
+    call = await calls.open(AUDIO_ONLY)
+    await connect(call, e2ee="legacy-unused")
+    await until(lambda: len(call.recorder.intake.alarms) == 2)
+    assert [alarm.reason for alarm in call.recorder.intake.alarms] == ["no-frames", "fallback"]
+    await finish(call)
+
+
 async def test_strict_content_security_and_trusted_types_do_not_stop_it(calls: Calls) -> None:
     policy = "default-src 'self'; worker-src 'none'; require-trusted-types-for 'script'"
     call = await calls.open(AUDIO_ONLY, headers={"content-security-policy": policy})

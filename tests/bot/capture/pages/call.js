@@ -76,8 +76,9 @@ window.call = async ({
   frequency = 440, video = null, codec = null, red = false, e2ee = null, mute = false,
 } = {}) => {
   await audio.resume();
-  const legacy = e2ee === 'legacy' ? { encodedInsertableStreams: true } : {};
-  const sender = new RTCPeerConnection(legacy);
+  const legacy = e2ee?.startsWith('legacy') ? { encodedInsertableStreams: true } : {};
+  // In 'legacy-unused' the receiver's streams are asked for and never taken.
+  const sender = new RTCPeerConnection(e2ee === 'legacy-unused' ? {} : legacy);
   const receiver = new RTCPeerConnection(legacy);
   sender.onicecandidate = ({ candidate }) => receiver.addIceCandidate(candidate ?? undefined);
   receiver.onicecandidate = ({ candidate }) => sender.addIceCandidate(candidate ?? undefined);
