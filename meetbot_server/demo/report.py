@@ -146,6 +146,6 @@ def _where(facts: Report, console: Console) -> None:
     console.print(f"In the room {facts.joined_seconds:.1f} s after the request")
     console.print(f"Finished {facts.finish_seconds:.1f} s after it was told to leave")
     if run is not None:
-        console.print(f"Prefect run  {settings.prefect.ui_url}/runs/flow-run/{run}")
+        console.print(f"Prefect run  {settings.prefect.ui_url}/v2/runs/flow-run/{run}")
     console.print(f"API docs     {settings.api.public_url}/docs")
     console.print(f"Recording    {facts.folder / 'recordings' / job['id']}")
