@@ -60,6 +60,9 @@ class _Running:
         self.video = VideoRecorder(spec.recording.video, self.owners, t0_ms, self.journal)
         self.tab = TabVideo(bridge, t0_ms, self.journal)
         self.task: asyncio.Task[None] | None = None
+        # Video tracks that the page was told about, and the calls that tell it.
+        self.wanted: dict[str, bool] = {}
+        self.errands: set[asyncio.Task[None]] = set()
 
     @property
     def has_media(self) -> bool:
@@ -174,6 +177,24 @@ class Recorder:
         with self._disk_failures():
             running.audio.claim(assignment.track_id)
             running.video.claim(assignment)
+        self._tell_page(running, assignment)
+
+    def _tell_page(self, running: _Running, assignment: TrackAssignment) -> None:
+        """Video that is not recorded need not leave the page; until told, all of it does."""
+        takes_video = self._spec.recording.video in ("screenshare", "participants")
+        if not takes_video or assignment.source == "microphone":
+            return
+        wanted = running.video.wants(assignment)
+        if running.wanted.get(assignment.track_id, True) != wanted:
+            running.wanted[assignment.track_id] = wanted
+            task = asyncio.create_task(self._want(assignment.track_id, wanted), name="want")
+            running.errands.add(task)
+            task.add_done_callback(running.errands.discard)
+
+    async def _want(self, track_id: str, wanted: bool) -> None:
+        # A page that cannot be told goes on sending, which costs but loses nothing.
+        with contextlib.suppress(MeetingError):
+            await self._bridge.call("capture.want", {"trackId": track_id, "wanted": wanted})
 
     def chat(self, message: ChatMessage) -> None:
         self._journal(
@@ -247,9 +268,10 @@ class Recorder:
         with contextlib.suppress(MeetingError):
             await self._bridge.call("capture.flush", timeout=_PAGE_FLUSH_TIMEOUT_S)
         self._stopped = True
-        if running.task is not None:
-            running.task.cancel()
-            await asyncio.gather(running.task, return_exceptions=True)
+        tasks = [task for task in (running.task, *running.errands) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         with self._disk_failures():
             now = self.now_ms()
             running.audio.close(now)

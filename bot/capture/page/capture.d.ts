@@ -21,6 +21,7 @@ interface FrameTap {
   tap(options: TapOptions): TransformStream<any, any>;
   encode(readable: ReadableStream<any>, index: number, delayMs: number): void;
   delay(index: number, delayMs: number): void;
+  want(index: number, wanted: boolean): void;
   flush(): void;
 }
 

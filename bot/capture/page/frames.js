@@ -39,6 +39,8 @@ function captureFrames(post, report, fail, cannedBase64) {
   const seen = new Map();
   /** @type {Map<number, number>} */
   const delays = new Map();
+  /** Tracks whose frames are of no use to Python. @type {Set<number>} */
+  const unwanted = new Set();
 
   function flush() {
     if (bytes === 0) return;
@@ -143,7 +145,7 @@ function captureFrames(post, report, fail, cannedBase64) {
         try {
           seen.set(options.index, (seen.get(options.index) ?? 0) + 1);
           const metadata = frame.getMetadata();
-          if (options.take) take(frame, metadata, options.index);
+          if (options.take && !unwanted.has(options.index)) take(frame, metadata, options.index);
           // An empty frame stays what it is: it is not decoded anyway.
           if (options.replace && frame.data.byteLength > 0) replace(frame, metadata, turn++);
         } catch (error) {
@@ -236,5 +238,6 @@ function captureFrames(post, report, fail, cannedBase64) {
     flush,
     encode: (readable, index, delayMs) => void encode(readable, index, delayMs),
     delay: (index, delayMs) => void delays.set(index, delayMs),
+    want: (index, wanted) => void (wanted ? unwanted.delete(index) : unwanted.add(index)),
   };
 }

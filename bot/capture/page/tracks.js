@@ -101,3 +101,12 @@ function captureDecoded(captured, why) {
     captureAlarm('encoder-failed', captured.track.id, String(error));
   }
 }
+
+/** Python knows whose track it is and whether it is recorded; what is not stays in the page. */
+onCommand('capture.want', ({ trackId, wanted }) => {
+  for (const { track, index } of capturedTracks) {
+    if (track.id !== trackId) continue;
+    captureThread?.postMessage({ index, wanted });
+    captureHere.want(index, wanted);
+  }
+});

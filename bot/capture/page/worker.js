@@ -47,6 +47,7 @@ onrtctransform = (event) => {
 onmessage = ({ data }) => {
   if (data.readable) taps.encode(data.readable, data.index, data.delayMs);
   else if (data.flush) { taps.flush(); postMessage({ flushed: data.flush }); }
+  else if ('wanted' in data) taps.want(data.index, data.wanted);
   else taps.delay(data.index, data.delayMs);
 };`;
 
