@@ -10,7 +10,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
 from api.errors import INTERNAL_MESSAGE, envelope
-from core.errors import TooLarge
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ class RequestFrame:
 
 
 class BodyLimit:
-    """Refuses bodies over the limit, announced or not (CV-18)."""
+    """Reads each body before the application does, and refuses what is too large (CV-18)."""
 
     def __init__(self, app: ASGIApp, most: int = MOST_BODY_BYTES) -> None:
         self._app = app
@@ -62,15 +61,25 @@ class BodyLimit:
         if announced.isdigit() and int(announced[:18]) > self._most:
             await envelope(413, TOO_LARGE_MESSAGE)(scope, receive, send)
             return
-        read = 0
+        body = await self._read(receive)
+        if body is None:
+            await envelope(413, TOO_LARGE_MESSAGE)(scope, receive, send)
+            return
+        whole: Message = {"type": "http.request", "body": body, "more_body": False}
+        pending = [whole]
 
-        async def limited() -> Message:
-            nonlocal read
+        async def replay() -> Message:
+            return pending.pop() if pending else await receive()
+
+        await self._app(scope, replay, send)
+
+    async def _read(self, receive: Receive) -> bytes | None:
+        """The whole body; None when it is too large. A client that went away sent what it sent."""
+        body = bytearray()
+        while True:
             message = await receive()
-            if message["type"] == "http.request":
-                read += len(message.get("body", b""))
-                if read > self._most:
-                    raise TooLarge(TOO_LARGE_MESSAGE)
-            return message
-
-        await self._app(scope, limited, send)
+            body += message.get("body", b"")
+            if len(body) > self._most:
+                return None
+            if message["type"] != "http.request" or not message.get("more_body", False):
+                return bytes(body)

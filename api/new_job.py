@@ -16,7 +16,7 @@ from core.accounts.service import Caller
 from core.errors import BadInput, Issue, TooLarge
 from core.jobs.creation import NewJob
 from core.jobs.leaving import leaving_policy
-from core.jobs.spec import RecordingOptions
+from core.jobs.spec import RecordingOptions, TranscriptionOptions
 from core.network.addresses import check_url
 from core.platforms.registry import Detected, DetectionContext, detect, spec_of
 
@@ -154,17 +154,14 @@ def _recording(body: CreateJob) -> RecordingOptions:
     return RecordingOptions(video=asked.video, fps=asked.fps) if asked else RecordingOptions()
 
 
-def _transcription(body: CreateJob) -> dict[str, Any]:
+def _transcription(body: CreateJob) -> TranscriptionOptions:
     asked = body.transcription
-    if asked is not None and asked.mode == "byok":
+    if asked is None:
+        return TranscriptionOptions()
+    if asked.mode == "byok":
         message = "There is no stored provider key for transcription; use mode addon, or off."
         raise BadInput(message, [Issue(("transcription", "mode"), "no_provider_key", message)])
-    return {
-        "mode": asked.mode if asked else "off",
-        "provider": asked.provider if asked else None,
-        "language": asked.language if asked else None,
-        "wait": asked.wait if asked else True,
-    }
+    return TranscriptionOptions(mode=asked.mode, language=asked.language, wait=asked.wait)
 
 
 def _discord_labels(discord: DiscordIn | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.ids import new_id
 from core.jobs.models import Job, Source
-from core.jobs.spec import AutoLeavePolicy, RecordingOptions
+from core.jobs.spec import AutoLeavePolicy, RecordingOptions, TranscriptionOptions
 from core.secrets import SecretBox
 
 
@@ -37,7 +37,7 @@ class NewJob:
     leave_behavior: str | None = None
     auto_leave: AutoLeavePolicy = field(default_factory=AutoLeavePolicy)
     recording: RecordingOptions = field(default_factory=RecordingOptions)
-    transcription: Mapping[str, Any] = field(default_factory=dict)
+    transcription: TranscriptionOptions = field(default_factory=TranscriptionOptions)
     webhooks: Mapping[str, Any] | None = None
     labels: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, SecretStr] = field(default_factory=dict, repr=False)
@@ -98,7 +98,7 @@ def _row(box: SecretBox, new: NewJob, now: datetime) -> Job:
         leave_behavior=new.leave_behavior,
         auto_leave=new.auto_leave.model_dump(mode="json"),
         recording=new.recording.model_dump(mode="json"),
-        transcription=dict(new.transcription),
+        transcription=new.transcription.model_dump(mode="json"),
         webhooks=dict(new.webhooks) if new.webhooks is not None else None,
         labels=dict(new.labels),
         secrets=_seal(box, new.secrets),

@@ -37,6 +37,17 @@ class RecordingOptions(BaseModel):
     fps: int = Field(default=10, ge=1, le=30)
 
 
+class TranscriptionOptions(BaseModel):
+    """Who transcribes, if anybody (API-61); `wait`: whether the manifest waits for it (D18)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mode: Literal["off", "byok", "addon"] = "off"
+    provider: Literal["assemblyai", "deepgram", "whisper"] | None = None
+    language: str | None = None
+    wait: bool = True
+
+
 class JobSpec(BaseModel):
     """One attempt at one job.
 

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from core.database import Database, migration_config
 from core.secrets import SecretBox, generate_key
+from core.tables import metadata
 from tests.support.clock import ManualClock
 from tests.support.postgres import TestServer, running_server
 
@@ -23,7 +24,7 @@ def postgres() -> Iterator[TestServer]:
 
 @pytest.fixture(scope="session")
 def migrated_database(postgres: TestServer) -> str:
-    """The name of an empty database at the newest schema, to copy from."""
+    """The name of a database at the newest schema, shared by the tests of this session."""
     name = postgres.create_database()
     command.upgrade(migration_config(postgres.url(name)), "head")
     return name
@@ -31,8 +32,9 @@ def migrated_database(postgres: TestServer) -> str:
 
 @pytest.fixture
 def database_url(postgres: TestServer, migrated_database: str) -> SecretStr:
-    """A fresh database of the newest schema."""
-    return postgres.url(postgres.create_database(template=migrated_database))
+    """A database of the newest schema, with nothing in it."""
+    postgres.empty(migrated_database, tuple(metadata.tables))
+    return postgres.url(migrated_database)
 
 
 @pytest.fixture

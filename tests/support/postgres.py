@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -20,7 +21,7 @@ UNSAFE_AND_QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writ
 
 
 class TestServer:
-    """Makes databases; with a template, as copies of it."""
+    """Makes databases, and empties them."""
 
     __test__ = False
 
@@ -28,18 +29,23 @@ class TestServer:
         self._folder = folder
         self._numbers = itertools.count(1)
 
-    def create_database(self, template: str = "template1") -> str:
-        """The name of a new database, a copy of `template`."""
+    def create_database(self) -> str:
+        """The name of a new, empty database."""
         name = f"test_{next(self._numbers)}"
-        with psycopg.connect(
-            host=str(self._folder), user="postgres", dbname="postgres", autocommit=True
-        ) as connection:
-            connection.execute(
-                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                    sql.Identifier(name), sql.Identifier(template)
-                )
-            )
+        with self._connect("postgres") as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return name
+
+    def empty(self, database: str, tables: Sequence[str]) -> None:
+        """Remove all rows of `tables`."""
+        names = sql.SQL(", ").join(sql.Identifier(table) for table in tables)
+        with self._connect(database) as connection:
+            connection.execute(sql.SQL("TRUNCATE {}").format(names))
+
+    def _connect(self, database: str) -> psycopg.Connection[tuple[Any, ...]]:
+        return psycopg.connect(
+            host=str(self._folder), user="postgres", dbname=database, autocommit=True
+        )
 
     def url(self, database: str) -> SecretStr:
         return SecretStr(f"postgresql+psycopg://postgres@/{database}?host={self._folder}")
