@@ -43,7 +43,7 @@ FORMATS: Final[Mapping[TrackKind, Literal["opus", "webm"]]] = {
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
 
 class ManifestParticipant(_Part):
