@@ -14,7 +14,8 @@ from core.settings import Settings
 from meetbot_server.supervisor import python
 
 ROOT: Final = Path(__file__).parent.parent
-DEPLOY_SECONDS: Final = 90
+# Seconds of importing; on a machine that is busy with meetings they take their time.
+DEPLOY_SECONDS: Final = 240
 
 
 class SetupFailed(Exception):
@@ -23,7 +24,7 @@ class SetupFailed(Exception):
 
 async def prefect_ready(settings: Settings) -> bool:
     """Whether the Prefect server answers."""
-    async with _client(settings) as client:
+    async with prefect_client(settings) as client:
         try:
             return (await client.get("/health")).is_success
         except httpx.TransportError:
@@ -38,7 +39,7 @@ async def register(settings: Settings, environment: Mapping[str, str]) -> None:
     """
     mark = settings.data_dir / "prefect" / "deployed"
     wanted = hashlib.sha256((ROOT / "prefect.yaml").read_bytes()).hexdigest()
-    async with _client(settings) as client:
+    async with prefect_client(settings) as client:
         await _make_pool(client, settings)
         there = await client.get(f"/deployments/name/{settings.prefect.deployment}")
         if there.is_success and mark.exists() and mark.read_text() == wanted:
@@ -74,7 +75,8 @@ async def _deploy(environment: Mapping[str, str]) -> None:
         raise SetupFailed(f"`prefect deploy` failed:\n{output.decode(errors='replace')[-3000:]}")
 
 
-def _client(settings: Settings) -> httpx.AsyncClient:
+def prefect_client(settings: Settings) -> httpx.AsyncClient:
+    """A plain client of Prefect's API, for what needs no Prefect in the process."""
     auth = settings.prefect.auth
     user, _, password = (auth.get_secret_value() if auth else "").partition(":")
     # Prefect takes the auth string as HTTP basic credentials.

@@ -154,9 +154,9 @@ class Stack:
         files = f"http://{settings.storage.files_host}:{settings.storage.files_port}"
         api = f"http://{settings.api.host}:{settings.api.port}"
         children = [
-            self._ours("files", _answers(f"{files}/healthz")),
-            self._ours("sandbox", _answers(f"{settings.sandbox.origin}/healthz")),
-            self._ours("api", _answers(f"{api}/healthz")),
+            self._ours("files", answers(f"{files}/healthz")),
+            self._ours("sandbox", answers(f"{settings.sandbox.origin}/healthz")),
+            self._ours("api", answers(f"{api}/healthz")),
         ]
         await _together(*(self.supervisor.start(child) for child in children))
 
@@ -247,7 +247,9 @@ async def _together(*steps: Coroutine[Any, Any, None]) -> None:
         raise failures.exceptions[0] from None
 
 
-def _answers(url: str) -> Callable[[], Awaitable[bool]]:
+def answers(url: str) -> Callable[[], Awaitable[bool]]:
+    """A check whether a GET of `url` succeeds, for `ChildSpec.ready`."""
+
     async def ready() -> bool:
         async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
             try:
