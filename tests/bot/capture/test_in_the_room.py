@@ -32,6 +32,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.media, pytest.mark.timeout(150)]
 
 SECONDS = 24
 RATE = 16_000
+# A busy machine sends up to 400 ms late, which the timeline shows and RTP does not.
+NEAR_MS = 500
 TILES = """
 () => [...document.querySelectorAll('[data-testid=tile]')]
   .filter((tile) => tile.dataset.self !== 'true')
@@ -144,7 +146,7 @@ async def test_a_file_holds_only_its_speaker(recorded: Recorded) -> None:
             assert own > -40
             for other in recorded.people:
                 talking = any(
-                    first < end + 200 and last > start - 200
+                    first < end + NEAR_MS and last > start - NEAR_MS
                     for _, first, last in recorded.said_by(other)
                 )
                 if other != who and not talking:

@@ -24,6 +24,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.media, pytest.mark.timeout(90)]
 AUDIO_ONLY = RecordingOptions(video="off")
 TAB = RecordingOptions(video="tab", fps=10)
 TONE = 523.0
+# A page whose frames are broken conceals 56 % and more; a busy machine a
+# few per cent.
+BROKEN = 0.25
 
 
 async def connect(call: Call, **options: Any) -> dict[str, str]:
@@ -79,7 +82,7 @@ async def test_a_plain_page_is_taken_encoded_and_plays_on(calls: Calls) -> None:
     call = await calls.open(TAB)
     await record_tone(call, 3)
     statistics = await inbound(call, "audio")
-    assert statistics["concealedSamples"] < 0.02 * statistics["totalSamplesReceived"]
+    assert statistics["concealedSamples"] < BROKEN * statistics["totalSamplesReceived"]
     assert statistics["totalAudioEnergy"] > 0.01
     assert call.recorder.intake.alarms == []
 
@@ -89,7 +92,7 @@ async def test_audio_only_hands_the_decoder_silence_and_still_records(calls: Cal
     await record_tone(call, 3)
     statistics = await inbound(call, "audio")
     assert statistics["totalAudioEnergy"] < 1e-6
-    assert statistics["concealedSamples"] < 0.02 * statistics["totalSamplesReceived"]
+    assert statistics["concealedSamples"] < BROKEN * statistics["totalSamplesReceived"]
 
 
 async def test_sound_that_is_never_played_is_recorded(calls: Calls) -> None:
@@ -129,7 +132,7 @@ async def test_a_page_with_legacy_streams_is_tapped_behind_its_own_transform(cal
     call = await calls.open(TAB)
     await record_tone(call, 3, e2ee="legacy")
     statistics = await inbound(call, "audio")
-    assert statistics["concealedSamples"] < 0.02 * statistics["totalSamplesReceived"]
+    assert statistics["concealedSamples"] < BROKEN * statistics["totalSamplesReceived"]
     assert statistics["totalAudioEnergy"] > 0.01
     assert call.recorder.intake.alarms == []
 
