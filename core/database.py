@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,11 +68,9 @@ class Database:
             Unavailable: the database cannot be reached.
         """
         async with AsyncSession(self._engine, expire_on_commit=False) as session:
-            try:
+            with _translated():
                 async with session.begin():
                     yield session
-            except (OperationalError, InterfaceError, PoolTimeout) as exc:
-                raise Unavailable(f"The database did not answer: {_cause(exc)}") from exc
 
     async def ping(self) -> None:
         """Ask the database for a sign of life.
@@ -107,15 +105,24 @@ class Database:
 
     @asynccontextmanager
     async def exclusive(self, name: str) -> AsyncIterator[bool]:
-        """Hold the lock `name` for the block, if nobody in any process holds it: yields whether."""
-        async with self._engine.connect() as connection:
-            key = func.hashtextextended(name, 0)
-            got = bool(await connection.scalar(select(func.pg_try_advisory_lock(key))))
-            try:
-                yield got
-            finally:
-                if got:
-                    await connection.execute(select(func.pg_advisory_unlock(key)))
+        """Hold the lock `name` for the block, if nobody in any process holds it: yields whether.
+
+        It ends with its connection, so a holder that must be alone asks again from time to time.
+
+        Raises:
+            Unavailable: the database cannot be reached.
+        """
+        key = func.hashtextextended(name, 0)
+        with _translated():
+            async with self._engine.connect() as connection:
+                got = bool(await connection.scalar(select(func.pg_try_advisory_lock(key))))
+                # The lock is the connection's; no transaction is kept open for it.
+                await connection.commit()
+                try:
+                    yield got
+                finally:
+                    if got:
+                        await connection.execute(select(func.pg_advisory_unlock(key)))
 
     async def close(self) -> None:
         await self._engine.dispose()
@@ -143,10 +150,8 @@ async def migrate(url: SecretStr, revision: str = "head") -> None:
     Raises:
         Unavailable: the database cannot be reached.
     """
-    try:
+    with _translated():
         await asyncio.to_thread(_upgrade, migration_config(url), revision)
-    except OperationalError as exc:
-        raise Unavailable(f"The database did not answer: {_cause(exc)}") from exc
 
 
 def _upgrade(config: Config, revision: str) -> None:
@@ -161,6 +166,14 @@ def migration_config(url: SecretStr) -> Config:
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["url"] = make_url(url.get_secret_value()).set(drivername="postgresql+psycopg")
     return config
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as exc:
+        raise Unavailable(f"The database did not answer: {_cause(exc)}") from exc
 
 
 def _cause(exc: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Annotated, Any, Final
 
@@ -35,6 +36,8 @@ STATUS_FILTERS: Final = {
     "in_call": frozenset({Status.IN_MEETING, Status.RECORDING}),
     "canceled": frozenset({Status.CANCELLED}),
 }
+# Longer than this the caller does not wait for a run to be made.
+SUBMIT_SECONDS: Final = 5
 SLUGS: Final = frozenset(str(spec.slug) for spec in PLATFORMS)
 Answers = dict[int | str, dict[str, Any]]
 NOT_FOUND: Final[Answers] = {404: {"model": ErrorOut}}
@@ -138,15 +141,16 @@ async def _submit(services: Services, job: Job) -> None:
     """The job exists, whatever comes of this: a run that cannot be made now is made later."""
     lead = services.settings.lifecycle.lead_seconds
     try:
-        await submit_job(
-            services.database,
-            services.dispatcher,
-            job,
-            lead_seconds=lead,
-            now=services.clock.now(),
-        )
-    except Unavailable as exc:
-        log.warning("%s has no flow run yet: %s", job.id, exc.message)
+        async with asyncio.timeout(SUBMIT_SECONDS):
+            await submit_job(
+                services.database,
+                services.dispatcher,
+                job,
+                lead_seconds=lead,
+                now=services.clock.now(),
+            )
+    except (Unavailable, TimeoutError) as exc:
+        log.warning("%s has no flow run yet: %s", job.id, exc)
 
 
 async def _cancel_run(services: Services, done: service.Cancellation | service.Departure) -> None:

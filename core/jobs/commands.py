@@ -18,6 +18,7 @@ from core.errors import NotFound
 from core.ids import new_id
 from core.jobs.models import JobCommand
 from core.jobs.verbs import Outcome, Verb
+from core.texts import plain_text
 
 
 async def issue(
@@ -64,7 +65,7 @@ async def settle(
     if command is None:
         raise NotFound(f"There is no command {command_id}.")
     if command.settled_at is None:
-        command.settled_at, command.outcome, command.detail = now, outcome, detail[:2000]
+        command.settled_at, command.outcome, command.detail = now, outcome, plain_text(detail, 2000)
     return command
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from sqlalchemy import update
 from sqlmodel import col
@@ -22,6 +22,7 @@ from core.jobs.rows import ABSENT, leased, locked_job
 from core.jobs.settlement import Settlement, settle
 from core.jobs.transitions import move
 from core.jobs.verbs import Outcome, Verb
+from core.texts import plain_text
 
 BEFORE_ROOM: Final = frozenset({Status.QUEUED, Status.JOINING, Status.ENTERING_LOBBY})
 IN_CALL: Final = frozenset({Status.IN_MEETING, Status.RECORDING})
@@ -33,7 +34,7 @@ class LiveSpeaker(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
 
     participant_id: str
-    display_name: str
+    display_name: Annotated[str, AfterValidator(lambda name: plain_text(name, 200))]
     level: float | None
     recorded_seconds: float
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.accounts.models import Team
 from core.billing.metering import Charge, Prices, Recorded, charge
-from core.billing.models import UsageEvent
+from core.billing.usage import Account, record_recording, record_transcript
 from core.errors import InvalidState
-from core.ids import new_id
 from core.jobs import commands
 from core.jobs.failures import ExitReason, FailureCode
 from core.jobs.lifecycle import Event, Status
@@ -21,8 +20,11 @@ from core.jobs.models import Job
 from core.jobs.rows import locked_job
 from core.jobs.transitions import move
 from core.jobs.verbs import Outcome
+from core.texts import plain_text
 from core.webhooks.events import EventName
 from core.webhooks.outbox import emit
+
+LONGEST_DETAIL: Final = 2000
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ async def settle(
     """End a job once; a second call finds it ended and changes nothing.
 
     Writes the terminal status with its webhook, then `job.finalized` or `job.failed` (LC-18), and
-    the one usage event when a bot ran (BL-02).
+    when a bot ran its one usage event, and that of the transcript (BL-02, D15).
 
     Raises:
         InvalidState: the job cannot end this way from where it is.
@@ -79,7 +81,10 @@ async def settle(
     _record(job, settlement, outcome)
     await move(session, job, settlement.event, now=now, at=settlement.ended_at)
     if job.fence:
-        session.add(_usage(job, outcome, now))
+        account = Account(job.id, job.team_id, job.livemode)
+        await record_recording(session, account, outcome, now=now)
+        if settlement.transcribed:
+            await record_transcript(session, account, outcome, revision=1, now=now)
     if job.status is Status.COMPLETED:
         await emit(session, job, EventName.FINALIZED, _finalized_data(job), now=now)
     elif job.status is Status.FAILED:
@@ -108,8 +113,8 @@ async def _charge(
 def _record(job: Job, settlement: Settlement, outcome: Charge) -> None:
     job.exit_reason = settlement.exit_reason
     job.failure_code = settlement.failure_code
-    job.failure_detail = settlement.failure_detail
-    job.adapter_error = settlement.adapter_error
+    job.failure_detail = _plain(settlement.failure_detail)
+    job.adapter_error = _plain(settlement.adapter_error)
     job.manifest_uri = settlement.manifest_uri
     job.duration_seconds = outcome.seconds
     job.billed = outcome.billed
@@ -117,20 +122,9 @@ def _record(job: Job, settlement: Settlement, outcome: Charge) -> None:
     job.amount_usd = outcome.amount_usd
 
 
-def _usage(job: Job, outcome: Charge, now: datetime) -> UsageEvent:
-    return UsageEvent(
-        id=new_id("use"),
-        job_id=job.id,
-        team_id=job.team_id,
-        seconds=outcome.seconds,
-        hours_billed=outcome.hours_billed,
-        amount_usd=outcome.amount_usd,
-        transcription_hours_billed=outcome.transcription_hours_billed,
-        transcription_amount_usd=outcome.transcription_amount_usd,
-        billed=outcome.billed,
-        livemode=job.livemode,
-        recorded_at=now,
-    )
+def _plain(text: str | None) -> str | None:
+    """Details quote the meeting page, which may say anything (FC-02, D19)."""
+    return plain_text(text, LONGEST_DETAIL) if text is not None else None
 
 
 def _finalized_data(job: Job) -> dict[str, Any]:

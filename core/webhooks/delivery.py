@@ -11,7 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -36,8 +36,8 @@ from core.webhooks.signing import signature
 BATCH: Final = 50
 CONCURRENT: Final = 20
 CONCURRENT_PER_RECEIVER: Final = 4
-# What one call works off at most; the next call goes on.
-MOST_ROUNDS: Final = 200
+# How long one call goes on claiming; the next call goes on.
+MOST_SECONDS: Final = 60
 CLAIM_MARGIN_SECONDS: Final = 30
 
 
@@ -47,6 +47,8 @@ class Tally:
 
     delivered: int = 0
     failed: int = 0
+    # Not tried, because their receiver did not answer another one just now.
+    postponed: int = 0
 
 
 class Courier:
@@ -82,13 +84,14 @@ class Courier:
         return await self._work_off(None)
 
     async def _work_off(self, job_id: str | None) -> Tally:
-        results: Counter[bool] = Counter()
-        for _ in range(MOST_ROUNDS):
+        results: Counter[bool | None] = Counter()
+        deadline = self._clock.monotonic() + MOST_SECONDS
+        while self._clock.monotonic() < deadline:
             claimed = await self._claim(job_id)
             if not claimed:
                 break
             results.update(await self._send_all(claimed))
-        return Tally(delivered=results[True], failed=results[False])
+        return Tally(results[True], results[False], results[None])
 
     async def _claim(self, job_id: str | None) -> Sequence[Delivery]:
         now = self._clock.now()
@@ -108,29 +111,39 @@ class Courier:
             if job_id is not None:
                 statement = statement.where(Delivery.job_id == job_id)
             rows = (await session.exec(statement)).all()
-            hold = self._settings.timeout_seconds + CLAIM_MARGIN_SECONDS
             for row in rows:
-                row.claimed_until = now + timedelta(seconds=hold)
+                row.claimed_until = self._until()
         return rows
 
-    async def _send_all(self, deliveries: Sequence[Delivery]) -> list[bool]:
+    async def _send_all(self, deliveries: Sequence[Delivery]) -> list[bool | None]:
         gate = asyncio.Semaphore(CONCURRENT)
         receivers: dict[str, asyncio.Semaphore] = {}
+        unreachable: set[str] = set()
 
-        async def send(delivery: Delivery) -> bool:
-            receiver = receivers.setdefault(
-                urlsplit(delivery.url).netloc, asyncio.Semaphore(CONCURRENT_PER_RECEIVER)
-            )
+        async def send(delivery: Delivery) -> bool | None:
+            host = urlsplit(delivery.url).netloc
+            receiver = receivers.setdefault(host, asyncio.Semaphore(CONCURRENT_PER_RECEIVER))
             async with receiver, gate:
-                return await self._send(delivery)
+                if host in unreachable:
+                    await self._postpone(delivery)
+                    return None
+                answer = await self._send(delivery)
+            if answer is None:
+                return None
+            if answer.status_code is None:
+                unreachable.add(host)
+            return answer.accepted
 
         return await asyncio.gather(*(send(delivery) for delivery in deliveries))
 
-    async def _send(self, delivery: Delivery) -> bool:
+    async def _send(self, delivery: Delivery) -> Answer | None:
+        """One attempt; None when somebody else has taken the delivery over."""
         attempt = delivery.attempts + 1
         async with self._database.begin() as session:
-            if not await self._still_ours(session, delivery):
-                return False
+            row = await self._still_ours(session, delivery)
+            if row is None:
+                return None
+            row.claimed_until = self._until()
             team = await session.get_one(Team, delivery.team_id)
             secrets = webhook_secrets(team, self._box, now=self._clock.now())
         content = body(
@@ -145,22 +158,29 @@ class Courier:
             ),
             legacy_fields=self._settings.legacy_fields,
         )
-        answer = await self._sender.post(
-            delivery.url, content, _headers(delivery, content, secrets)
-        )
+        headers = _headers(delivery, content, secrets)
+        answer = await self._sender.post(delivery.url, content, headers)
         await self._write_down(delivery.id, attempt, answer)
-        return answer.accepted
+        return answer
 
-    async def _still_ours(self, session: AsyncSession, delivery: Delivery) -> bool:
-        """Renew the claim, unless it ran out behind a slow receiver and somebody else took it."""
+    async def _postpone(self, delivery: Delivery) -> None:
+        """Give it back untried: a dead receiver must not hold up everybody else's webhooks."""
+        async with self._database.begin() as session:
+            row = await self._still_ours(session, delivery)
+            if row is not None:
+                pause = timedelta(seconds=self._settings.first_retry_seconds)
+                row.claimed_until, row.next_attempt_at = None, self._clock.now() + pause
+
+    async def _still_ours(self, session: AsyncSession, delivery: Delivery) -> Delivery | None:
+        """The locked row, unless our claim ran out and somebody else took it."""
         row = await session.get(Delivery, delivery.id, with_for_update=True)
         if row is None or row.attempts != delivery.attempts:
-            return False
-        if row.claimed_until != delivery.claimed_until:
-            return False
+            return None
+        return row if row.claimed_until == delivery.claimed_until else None
+
+    def _until(self) -> datetime:
         hold = self._settings.timeout_seconds + CLAIM_MARGIN_SECONDS
-        row.claimed_until = self._clock.now() + timedelta(seconds=hold)
-        return True
+        return self._clock.now() + timedelta(seconds=hold)
 
     async def _write_down(self, delivery_id: str, attempt: int, answer: Answer) -> None:
         now = self._clock.now()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 from sqlmodel import col, select
 
 from core.accounts.models import Team
-from core.billing.models import UsageEvent
+from core.billing.metering import Charge
+from core.billing.models import UsageEvent, UsageKind
+from core.billing.usage import Account, record_transcript
 from core.database import Database
 from core.errors import InvalidState, StaleAttempt
 from core.jobs.failures import ExitReason, FailureCode
@@ -137,6 +140,38 @@ async def test_what_is_billed(
     assert (ended.billed, event.billed) == (billed, billed)
     assert event.seconds == (settlement["recorded_seconds"] or 0)
     assert (event.amount_usd > 0) is billed
+
+
+async def test_a_transcript_of_ours_is_an_event_of_its_own(
+    book: JobBook, database: Database
+) -> None:
+    """BL-15, D15: also when it is recorded again."""
+    job = await book.add()
+    fence = await book.bring_to(job, Status.FINALIZING)
+    ended = await end(book, job, replace(DONE, transcribed=True), fence)
+    outcome = Charge(4253, True, *(Decimal("1.181"), Decimal("0.354")) * 2)
+    async with database.begin() as session:
+        account = Account(job.id, job.team_id, job.livemode)
+        await record_transcript(session, account, outcome, revision=1, now=book.now)
+    recording, transcript = sorted(await usage(database, job), key=lambda event: event.kind)
+    assert ended.amount_usd == recording.amount_usd == Decimal("0.354")
+    assert recording.kind is UsageKind.RECORDING
+    assert recording.transcription_amount_usd == 0
+    assert (transcript.kind, transcript.revision) == (UsageKind.TRANSCRIPTION, 1)
+    assert transcript.amount_usd == 0
+    assert transcript.transcription_amount_usd == Decimal("0.118")
+
+
+async def test_a_detail_that_quotes_a_hostile_page_is_made_storable(book: JobBook) -> None:
+    """FC-02, D19."""
+    job = await book.add()
+    fence = await book.bring_to(job, Status.JOINING)
+    detail = "It said: \x00\ud800 go\naway " + "x" * 5000
+    failed = Settlement(ExitReason.ERROR, FailureCode.INTERNAL_ERROR, detail)
+    ended = await end(book, job, failed, fence)
+    assert ended.failure_detail is not None
+    assert ended.failure_detail.startswith("It said: go away xxx")
+    assert len(ended.failure_detail) == 2000
 
 
 async def test_a_team_with_its_own_rate_pays_that(book: JobBook, database: Database) -> None:

@@ -262,7 +262,7 @@ async def test_a_claim_of_a_sender_that_died_runs_out(post: Post) -> None:
     assert len(claimed) == 1
     post.book.clock.advance(41)
     assert await post.courier.drain() == Tally(delivered=1)
-    assert await dead._send_all(claimed) == [False]
+    assert await dead._send_all(claimed) == [None]
     assert len(post.receiver.received) == 1
 
 
@@ -273,6 +273,25 @@ async def test_several_couriers_send_each_webhook_once(post: Post) -> None:
     await asyncio.gather(*(other.drain() for other in others))
     ids = [one.json["deliveryId"] for one in post.receiver.received]
     assert len(ids) == len(set(ids)) == 12
+
+
+async def test_a_dead_receiver_does_not_hold_up_the_others(book: JobBook) -> None:
+    """D9: after its first few time-outs the rest is given back untried."""
+    async with running_receiver() as dead, running_receiver() as alive:
+        dead.silent = True
+        async with sender(book, dead.origin, alive.origin, timeout_seconds=0.3) as opened:
+            stuck = Post(courier(book, opened), dead, book)
+            well = Post(courier(book, opened), alive, book)
+            for _ in range(12):
+                await stuck.job()
+            await well.job()
+            tally = await well.courier.drain()
+    assert tally.delivered == 1
+    assert 1 <= tally.failed <= 4
+    assert tally.failed + tally.postponed == 12
+    rows = await stuck.rows()
+    assert sorted({row.attempts for row in rows}) == [0, 1]
+    assert all(row.claimed_until is None for row in rows)
 
 
 async def test_version_1_is_marked_in_the_header_only(post: Post) -> None:
