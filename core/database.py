@@ -34,6 +34,14 @@ JOBS_CHANNEL: Final = "meetbot_jobs"
 CONNECT_SECONDS: Final = 5
 # No statement of ours takes longer; a stuck one must not hold its locks for ever.
 STATEMENT_MS: Final = 15_000
+# A peer that vanished without a word is noticed within about 15 s.
+NETWORK: Final[dict[str, Any]] = {
+    "connect_timeout": CONNECT_SECONDS,
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _MIGRATING: Final = threading.Lock()
 
@@ -54,10 +62,10 @@ class Database:
             max_overflow=pool_size,
             pool_timeout=CONNECT_SECONDS,
             pool_pre_ping=True,
-            connect_args={
-                "connect_timeout": CONNECT_SECONDS,
-                "options": f"-c statement_timeout={STATEMENT_MS} -c timezone=UTC",
-            },
+            # Errors and logs show statements without what was put into them (CV-15).
+            hide_parameters=True,
+            connect_args=NETWORK
+            | {"options": f"-c statement_timeout={STATEMENT_MS} -c timezone=UTC"},
         )
 
     @asynccontextmanager
@@ -91,7 +99,7 @@ class Database:
         """
         try:
             connection = await psycopg.AsyncConnection.connect(
-                self._conninfo(), autocommit=True, connect_timeout=CONNECT_SECONDS
+                self._conninfo(), autocommit=True, **NETWORK
             )
             async with connection:
                 await connection.execute(
