@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import psutil
 
 from bench.attendance import guest, lone_bot
 from bench.figures import Figure, at_most
 from bench.rooms import Sandbox
-from bot.recording.finalize import finalize
-from core.clock import epoch_ms
 from core.jobs.spec import RecordingOptions
+from core.recordings.journal import read_journals
 from core.settings import Settings
 
 ROUNDS = 3
@@ -41,11 +39,9 @@ async def _kill(settings: Settings, sandbox: Sandbox) -> float:
         for process in tree:
             process.kill()
         psutil.wait_procs(tree, timeout=10)
-    recording = finalize(settings.work_dir / job_id)
     await sandbox.client.delete(room.room_id)
-    started_ms = epoch_ms(recording.started_at)
-    ends = [
-        started_ms + media.end_offset_ms for media in recording.media if Path(media.path).exists()
-    ]
+    (journal,) = read_journals(settings.work_dir / job_id)
+    # Not from the final files: those are padded to equal length.
+    ends = [journal.opened.t0_ms + stream.end_ms for stream in journal.streams.values()]
     # The worst of all speakers and the tab video.
     return (killed_ms - min(ends)) / 1000
