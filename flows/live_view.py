@@ -67,7 +67,7 @@ class LiveView:
         await self._show(100, f"The job is {self._run.status}.")
         await self._tolerant(
             acreate_markdown_artifact(
-                key=_key("result", self._run.job_id),
+                key="result",
                 markdown=self._page(),
                 description=f"What came out of {self._run.job_id}",
             )
@@ -92,9 +92,7 @@ class LiveView:
         self._shown = text
         if self._artifact is None:
             made = await self._tolerant(
-                acreate_progress_artifact(
-                    progress=share, key=_key("live", self._run.job_id), description=text
-                )
+                acreate_progress_artifact(progress=share, key="live", description=text)
             )
             self._artifact = made if isinstance(made, UUID) else None
             return
@@ -151,8 +149,3 @@ def _table(recording: Recording) -> list[str]:
         "| --- | --- | ---: | ---: | --- |",
         *rows,
     ]
-
-
-def _key(kind: str, job_id: str) -> str:
-    """Prefect's artifact keys take lower-case letters, digits and dashes."""
-    return f"{kind}-{job_id}".lower().replace("_", "-")
