@@ -37,6 +37,8 @@ _DISABLED_FEATURES: Final = (
     "DestroyProfileOnBrowserClose",
     "HttpsUpgrades",
     "HttpsFirstBalancedModeAutoEnable",
+    # A sandboxed srcdoc frame in a process of its own may start before its init scripts are there.
+    "IsolateSandboxedIframes",
     "MediaRouter",
     "NetworkTimeServiceQuerying",
     "OptimizationHints",
