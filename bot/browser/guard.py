@@ -44,6 +44,10 @@ _STUN_COOKIE: Final = b"\x21\x12\xa4\x42"
 _HOP_HEADERS: Final = (b"proxy-", b"connection:", b"keep-alive:")
 
 
+# Tells the guard's own answers from those of servers.
+ANSWERED_BY_GUARD: Final = "meetbot-egress-guard"
+
+
 class Refusal(StrEnum):
     """Why a connection was turned away; the key of `EgressGuard.refused`."""
 
@@ -237,6 +241,7 @@ async def _answer(writer: asyncio.StreamWriter, refusal: Refusal) -> None:
         async with asyncio.timeout(HEAD_TIMEOUT_SECONDS):
             writer.write(
                 f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nConnection: close\r\n"
+                f"{ANSWERED_BY_GUARD}: {refusal}\r\n"
                 f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
             )
             await writer.drain()

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import Error, Page
 
+from bot.browser.guard import ANSWERED_BY_GUARD
 from core.errors import BadInput, MeetingNotFound, RoomUnreachable
 from core.network.addresses import HostUnknown, ResolverFailed, resolve_url
 
@@ -42,6 +43,9 @@ async def open_page(
         reason = found[1] if found else "no answer in time"
         raise RoomUnreachable(f"The meeting server {host} did not answer ({reason}).") from error
     status = response.status if response is not None else 0
+    if response is not None and ANSWERED_BY_GUARD in response.headers:
+        reason = response.headers[ANSWERED_BY_GUARD]
+        raise RoomUnreachable(f"The meeting server {host} could not be reached ({reason}).")
     if status in (404, 410):
         raise MeetingNotFound(f"The meeting server {host} knows no such meeting (HTTP {status}).")
     if status >= 400:
