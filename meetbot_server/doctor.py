@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from playwright.sync_api import sync_playwright
 from rich.console import Console
 
 from bot.browser.launch import find_chromium
@@ -50,7 +51,7 @@ def examine(settings: Settings, *, install: bool) -> int:
             missing += 1
             console.print(f"[red]missing[/] {need.name}. Get it with: {need.by_hand}")
         else:
-            console.print(f"[green]ok[/]      {need.name}: {path}")
+            console.print(f"[green]ok[/]      {need.name}: {path}", soft_wrap=True)
     return 1 if missing else 0
 
 
@@ -59,7 +60,7 @@ def _needs(settings: Settings) -> list[Need]:
     return [
         Need(
             "Chromium",
-            lambda: find_chromium(settings.bot.chromium),
+            lambda: find_chromium(settings.bot.chromium, _playwrights_own()),
             [*_apt("chromium"), [*playwright, "chromium"]],
             "apt install chromium, or playwright install --with-deps chromium, "
             "or point MEETBOT_BOT__CHROMIUM at a Chromium",
@@ -78,6 +79,12 @@ def _needs(settings: Settings) -> list[Need]:
             "or set MEETBOT_DATABASE_URL to a server",
         ),
     ]
+
+
+def _playwrights_own() -> Path:
+    """Where `playwright install chromium` puts its Chromium."""
+    with sync_playwright() as playwright:
+        return Path(playwright.chromium.executable_path)
 
 
 def _apt(*packages: str) -> list[list[str]]:
