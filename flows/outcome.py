@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from core.errors import BotFault, LobbyTimeout, MeetingError, NetworkLoss, RemovedFromMeeting
+from core.errors import (
+    BotFault,
+    JobCancelled,
+    LobbyTimeout,
+    MeetingError,
+    NetworkLoss,
+    RemovedFromMeeting,
+)
 from core.jobs.failures import ExitReason
 from core.jobs.settlement import Settlement
 from core.recordings.recording import Recording
@@ -33,8 +40,14 @@ class Outcome:
     transcribed: bool = False
 
     def fail(self, error: BaseException) -> None:
-        """Note an error. One that nobody raised on purpose is our own fault (FC-10)."""
+        """Note an error. One that nobody raised on purpose is our own fault (FC-10).
+
+        A job that was withdrawn before its bot was in the room is cancelled, not failed (LC-12).
+        """
         if self.failure is not None or self.cancelled:
+            return
+        if isinstance(error, JobCancelled):
+            self.cancelled = True
             return
         if isinstance(error, MeetingError):
             self.failure = error

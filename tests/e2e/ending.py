@@ -1,0 +1,107 @@
+"""How a job has to have ended: the same story in the API, the webhooks, Prefect and the bill."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from core.jobs.lifecycle import TERMINAL
+from tests.e2e.customer import Customer
+from tests.e2e.operator import Operator, Run
+from tests.support.stack import RunningStack
+
+PREFECT_STATES: Final = {"completed": "COMPLETED", "failed": "FAILED", "cancelled": "CANCELLED"}
+LAST_EVENTS: Final = {"completed": "job.finalized", "failed": "job.failed"}
+NAMES: Final = ("Ada Park", "Ben Ortiz", "Cleo Marsh")
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a test expects. `detail` is a pattern that the failure's message has to hold."""
+
+    status: str
+    exit_reason: str
+    failure: str | None = None
+    detail: str = ""
+    manifest: bool = True
+    # Texts of this job that Prefect must not know, besides the keys and names of everybody.
+    hidden: tuple[str, ...] = field(default=())
+
+
+async def ended(product: RunningStack, job_id: str, expected: Ended) -> tuple[Json, Run]:
+    """Check everything that must agree about the end of a job; the job and its run."""
+    customer, operator = Customer(product), Operator(product)
+    job = await customer.until_over(job_id)
+    _check_job(job, expected)
+    await _check_webhooks(customer, job, expected)
+    run = await operator.settled_run(job_id)
+    _check_run(run, job, expected)
+    shown = run.everything
+    for secret in (*product.secrets, *NAMES, *expected.hidden):
+        assert secret not in shown, "Prefect was told a secret or a name"
+    await _check_usage(operator, job)
+    assert bool(job["manifestUri"]) is expected.manifest
+    objects = await operator.objects(job_id)
+    assert not [name for name in objects if name.startswith(".journal/")]
+    assert ("manifest.json" in objects) is expected.manifest
+    if not expected.manifest:
+        assert objects == []
+    work = product.settings.work_dir / job_id
+    assert not await asyncio.to_thread((work / "final").exists)
+    return job, run
+
+
+def _check_job(job: Json, expected: Ended) -> None:
+    told = (job["status"], job["failure_code"], job["exitReason"])
+    assert told == (expected.status, expected.failure, expected.exit_reason), job["failure_detail"]
+    if expected.failure is None:
+        assert job["failure_detail"] is None
+    else:
+        assert re.search(expected.detail, job["failure_detail"]), job["failure_detail"]
+    assert job["endedAt"] is not None
+    # Test keys are never billed (AU-06).
+    assert (job["billed"], job["hoursBilled"], job["amountUsd"]) == (False, 0, 0)
+
+
+async def _check_webhooks(customer: Customer, job: Json, expected: Ended) -> None:
+    """Every one verified, in order, and the last ones as the status wants them (LC-17, LC-18)."""
+    last = LAST_EVENTS.get(expected.status, "job.status_changed")
+    await customer.until_told(job["id"], last, expected.status)
+    webhooks = customer.webhooks(job["id"])
+    assert all(one.verified for one in webhooks)
+    stamps = [one.body["emittedAt"] for one in webhooks]
+    assert stamps == sorted(stamps)
+    statuses = [w.body["data"]["status"] for w in webhooks if w.event == "job.status_changed"]
+    assert statuses[-1] == expected.status
+    assert [status for status in statuses if status in TERMINAL] == [expected.status]
+    finals = [one for one in webhooks if one.event in LAST_EVENTS.values()]
+    assert [one.event for one in finals] == [last] * (expected.status in LAST_EVENTS)
+    if finals:
+        assert webhooks[-1] is finals[0]
+        data = finals[0].body["data"]
+        assert data["manifestUri"] == job["manifestUri"]
+        assert data["billed"] is False
+        if expected.failure is not None:
+            told = (data["failure_code"], data["failure_detail"])
+            assert told == (expected.failure, job["failure_detail"])
+
+
+def _check_run(run: Run, job: Json, expected: Ended) -> None:
+    assert run.run["name"] == job["id"]
+    assert run.state == PREFECT_STATES[expected.status], run.message
+    if expected.failure is not None:
+        assert run.message == f"{expected.failure}: {job['failure_detail']}"
+    assert run.run["parameters"] == {"job_id": job["id"]}
+
+
+async def _check_usage(operator: Operator, job: Json) -> None:
+    """Exactly one event, with the true seconds and nothing to pay (BL-02, BL-04)."""
+    events = await operator.usage(job["id"])
+    assert len(events) == 1
+    (event,) = events
+    assert (event.billed, event.livemode, float(event.amount_usd)) == (False, False, 0)
+    assert event.seconds == (job["durationSeconds"] or 0)
