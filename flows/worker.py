@@ -83,7 +83,8 @@ class MeetingWorker(
         if housekeeping is not None:
             if task_status is not None:
                 task_status.started(str(flow_run.id))
-            await run_flow_async(housekeeping, flow_run=flow_run, return_type="state")
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(None, _keep_house, housekeeping, flow_run)
             return BaseWorkerResult(status_code=0, identifier=str(flow_run.id))
         return await self._run_meeting(flow_run, task_status)
 
@@ -164,3 +165,12 @@ class MeetingWorker(
             if process.is_alive():
                 log.warning("%s did not end in %.0f s; killing it", process.name, seconds)
                 process.kill()
+
+
+def _keep_house(flow: Flow[..., Any], flow_run: FlowRun) -> None:
+    """Run a short flow in this thread.
+
+    In the main thread Prefect's engine takes SIGTERM over while a flow runs: the worker would die
+    of it instead of ending its meetings.
+    """
+    asyncio.run(run_flow_async(flow, flow_run=flow_run, return_type="state"))
