@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright, expect
+
+from bot.browser.launch import find_chromium
 
 LOOPBACK = ["--no-sandbox", "--allow-loopback-in-peer-connection"]
 # The fake microphone beeps once a second; a screen is shared without a question.
@@ -100,8 +102,9 @@ class Browsers:
     async def _browser(self, devices: bool) -> Browser:
         if devices not in self._running:
             assert self._playwright, "use Browsers as a context manager"
-            self._running[devices] = await self._playwright.chromium.launch(
-                executable_path=shutil.which("chromium"),
+            chromium = self._playwright.chromium
+            self._running[devices] = await chromium.launch(
+                executable_path=find_chromium(None, Path(chromium.executable_path)),
                 args=[*LOOPBACK, *(DEVICES if devices else [])],
             )
         return self._running[devices]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from playwright.async_api import Browser, Page, Route, async_playwright
 
 from bot.browser.bridge import Bridge
+from bot.browser.launch import find_chromium
 from bot.capture.page_parts import page_config, page_parts
 from bot.capture.recorder import Recorder
 from core.clock import SystemClock
@@ -24,7 +24,7 @@ PAGES = Path(__file__).parent / "pages"
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
+            executable_path=find_chromium(None, Path(playwright.chromium.executable_path)),
             ignore_default_args=["--mute-audio"],
             args=[
                 "--no-sandbox",
