@@ -1,0 +1,38 @@
+"""The processes of a live meeting, for tests that kill them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import psutil
+
+from tests.support.stack import RunningStack
+
+
+def browsers(product: RunningStack) -> list[psutil.Process]:
+    """The main process of every Chromium below the worker."""
+    found = []
+    for process in product.worker().children(recursive=True):
+        with suppress(psutil.Error):
+            line = process.cmdline()
+            chromium = any(part.startswith("--user-data-dir=") for part in line)
+            if chromium and not any(part.startswith("--type=") for part in line):
+                found.append(process)
+    return found
+
+
+def only_browser(product: RunningStack) -> psutil.Process:
+    """The browser, while one meeting is live."""
+    (browser,) = browsers(product)
+    return browser
+
+
+def meeting_of(browser: psutil.Process) -> psutil.Process:
+    """The meeting's own process: the fork whose parent is the fork server."""
+    process = browser
+    while (parent := process.parent()) is not None:
+        grandparent = parent.parent()
+        if grandparent is not None and "forkserver" not in " ".join(grandparent.cmdline()):
+            return process
+        process = parent
+    raise AssertionError(f"{browser} has no meeting process above it")
