@@ -8,6 +8,7 @@
     ├── TooLarge                    too_large             customer
     ├── RateLimited                 rate_limited          customer
     ├── InvalidState                invalid_state         customer
+    │   └── JobHeld
     ├── IdempotencyMismatch         idempotency_mismatch  customer
     ├── Unavailable                 unavailable     yes   us
     ├── StorageError                storage_error   yes   customer
@@ -101,6 +102,10 @@ class RateLimited(MeetbotError):
 class InvalidState(MeetbotError):
     code = "invalid_state"
     blame = "customer"
+
+
+class JobHeld(InvalidState):
+    """Another attempt holds the job's lease."""
 
 
 class IdempotencyMismatch(MeetbotError):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 from pathlib import Path
 
+from bot.recording.bundles import journal_prefix
 from bot.recording.delivery import deliver
 from bot.recording.delivery import discard as discard_delivered
 from bot.recording.finalize import finalize as make_final
@@ -135,6 +137,16 @@ async def _store(transcript: Transcript, storage: Storage) -> None:
 async def discard(work_dir: Path, job_id: str, storage: Storage) -> None:
     """Drop the journal in storage, then the local files; all of it was delivered."""
     await asyncio.to_thread(discard_delivered, work_dir, storage, prefix(job_id))
+
+
+async def purge(work_dir: Path, job_id: str, storage: Storage) -> None:
+    """Drop what was recorded of a meeting to which nobody came (LC-26)."""
+    await asyncio.to_thread(_purge, work_dir, job_id, storage)
+
+
+def _purge(work_dir: Path, job_id: str, storage: Storage) -> None:
+    storage.delete([stored.key for stored in storage.list(journal_prefix(job_id))])
+    shutil.rmtree(work_dir, ignore_errors=True)
 
 
 def _tracks(recording: Recording) -> list[SpeakerTrack]:

@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Cancelled, Completed, Failed
 from prefect.tasks import Task, exponential_backoff
 
-from core.errors import MeetbotError, StaleAttempt, TranscriptionError
+from core.errors import JobHeld, MeetbotError, StaleAttempt, TranscriptionError
 from core.jobs.lifecycle import Status
 from flows.live_view import LiveView
 from flows.resources import open_resources
@@ -43,7 +43,13 @@ async def worth_retrying(_task: Task[..., Any], _task_run: TaskRun, state: State
     return False
 
 
-@task(cache_policy=NO_CACHE, timeout_seconds=600)
+@task(
+    cache_policy=NO_CACHE,
+    timeout_seconds=60,
+    retries=1,
+    retry_delay_seconds=2,
+    retry_condition_fn=worth_retrying,
+)
 async def dispatch(job_id: str) -> str:
     """Take the job's lease and start its bot."""
     await _run.get().dispatch()
@@ -129,13 +135,15 @@ async def meeting(job_id: str) -> State[Any]:
         LiveView(resources, run) as view,
     ):
         _run.set(run)
-        await dispatch(job_id)
-        if run.over:
-            return Completed(message=f"The job was already {run.status}.")
         try:
+            await dispatch(job_id)
+            if run.over:
+                return Completed(message=f"The job was already {run.status}.")
             await _attend(job_id, run)
             if run.delivers:
                 await _deliver(job_id, resources.settings.storage.first_retry_seconds)
+        except JobHeld as error:
+            return Cancelled(message=f"Another run has the job: {error.message}")
         except StaleAttempt as error:
             return Cancelled(message=f"Another run took over: {error.message}")
         except Exception as error:  # noqa: BLE001 - whatever it was, the job must end
@@ -153,6 +161,8 @@ async def meeting(job_id: str) -> State[Any]:
 async def _attend(job_id: str, run: MeetingRun) -> None:
     """Into the room, and there until the end."""
     await join(job_id)
+    if run.outcome.cancelled:
+        return
     try:
         await capture(job_id)
     except StaleAttempt:

@@ -33,6 +33,8 @@ from transcription.transcript import Transcript
 
 log = logging.getLogger(__name__)
 
+# How often a run that waits for `joinAt` looks whether the job was cancelled.
+WAIT_SLICE_SECONDS: Final = 1.0
 # From these a new attempt begins at the door; later ones have something to deliver.
 BEFORE_ROOM: Final = frozenset({Status.QUEUED, Status.JOINING, Status.ENTERING_LOBBY})
 
@@ -51,6 +53,7 @@ class MeetingRun:
         self._channel: DatabaseChannel | None = None
         self._postman = Postman(resources, job_id)
         self.status = Status.QUEUED
+        self._fence = 0
         # What transcription made, kept while a refusing storage is tried again.
         self._transcript: Transcript | None = None
         self._silence: TranscriptionError | None = None
@@ -86,7 +89,12 @@ class MeetingRun:
     # --- the stages ---------------------------------------------------------------------------
 
     async def dispatch(self) -> None:
-        """Take the lease, make the room of a test job, wait for `joinAt`."""
+        """Take the lease, make the room of a test job, start the bot.
+
+        Raises:
+            JobHeld: another run holds the job.
+            MeetingError: the bot cannot be started.
+        """
         resources = self._resources
         job = await self._take()
         if self.over:
@@ -108,18 +116,19 @@ class MeetingRun:
             self._recovering = True
             self.outcome.cancelled = job.cancel_requested_at is not None
             return
-        if job.join_at is not None:
-            ahead = (job.join_at - resources.clock.now()).total_seconds()
-            await resources.clock.sleep(max(ahead, 0))
-        self._session = await self._stack.enter_async_context(
-            MeetingSession(self._spec, resources.settings, self._channel, resources.clock)
-        )
+        if self._seconds_ahead() <= 0:
+            await self._start_bot()
 
     async def join(self) -> None:
-        """One attempt to get into the room. Raises MeetingError."""
-        if self._session is not None:
-            await self._session.join()
-            self.status = Status.IN_MEETING
+        """One attempt to get into the room, not before `joinAt` (D11). Raises MeetingError."""
+        if self._spec is None or self._recovering:
+            return
+        if self._session is None and await self._withdrawn_before_due():
+            self.outcome.cancelled = True
+            return
+        session = self._session or await self._start_bot()
+        await session.join()
+        self.status = Status.IN_MEETING
 
     async def capture(self) -> None:
         """Record until the meeting, the customer or a failure ends it."""
@@ -149,6 +158,8 @@ class MeetingRun:
         self.outcome.ended_at = recording.ended_at
         if self._recovering:
             self.outcome.learn(recording.exit_reason)
+        if self.outcome.discard:
+            self.outcome.recording = None
 
     async def upload(self) -> None:
         """Put every media file into the bucket, verified."""
@@ -184,13 +195,15 @@ class MeetingRun:
     async def meter(self) -> None:
         """End the job: status, usage and last webhooks in one transaction."""
         resources = self._resources
+        if self.outcome.discard:
+            await delivery.purge(self.work_dir, self.job_id, resources.storage)
         async with resources.database.begin() as session:
             job = await settle(
                 session,
                 self.job_id,
                 self.outcome.settlement(),
                 now=resources.clock.now(),
-                fence=self._fence,
+                fence=self._fence or None,
             )
         self.status = job.status
         self._postman.wake()
@@ -205,11 +218,29 @@ class MeetingRun:
     def work_dir(self) -> Path:
         return self._resources.settings.work_dir / self.job_id
 
-    @property
-    def _fence(self) -> int:
-        if self._spec is None:
+    def _seconds_ahead(self) -> float:
+        """How long it is until `joinAt`; the run was started early to be ready then (D11)."""
+        due = self._spec.join_at if self._spec is not None else None
+        return (due - self._resources.clock.now()).total_seconds() if due is not None else 0
+
+    async def _withdrawn_before_due(self) -> bool:
+        """Wait for `joinAt`, the job still `queued` (API-54); whether it was cancelled then."""
+        while (ahead := self._seconds_ahead()) > 0:
+            async with self._resources.database.begin() as session:
+                job = await session.get_one(Job, self.job_id)
+            if job.cancel_requested_at is not None:
+                return True
+            await self._resources.clock.sleep(min(ahead, WAIT_SLICE_SECONDS))
+        return False
+
+    async def _start_bot(self) -> MeetingSession:
+        if self._spec is None or self._channel is None:
             raise StaleAttempt(f"No attempt holds {self.job_id}.")
-        return self._spec.fence
+        resources = self._resources
+        self._session = await self._stack.enter_async_context(
+            MeetingSession(self._spec, resources.settings, self._channel, resources.clock)
+        )
+        return self._session
 
     async def _take(self) -> Job:
         resources = self._resources
@@ -217,7 +248,7 @@ class MeetingRun:
             job = await session.get_one(Job, self.job_id)
             self.status = job.status
             if not self.over:
-                await leases.acquire_lease(
+                self._fence = await leases.acquire_lease(
                     session,
                     self.job_id,
                     self._holder,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
@@ -22,7 +23,16 @@ from uuid import UUID
 
 import anyio
 import anyio.abc
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterEndTime,
+    FlowRunFilterId,
+    FlowRunFilterStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.flow_engine import run_flow_async
 from prefect.flows import Flow
@@ -41,6 +51,9 @@ log = logging.getLogger(__name__)
 
 # How often the worker asks Prefect whether one of its live runs is being cancelled.
 CANCEL_POLL_SECONDS: Final = 1.0
+# Every how many rounds, and how far back, it looks for runs cancelled before they started.
+LOOK_BACK_EVERY: Final = 5
+CANCELLED_LATELY_SECONDS: Final = 600
 # A run whose process keeps dying is not started more often than this.
 MAX_STARTS: Final = 4
 
@@ -68,6 +81,8 @@ class MeetingWorker(
         self._forks = forks
         self._live: dict[UUID, BaseProcess] = {}
         self._flow_names: dict[UUID, str] = {}
+        # Runs that never started and whose jobs were ended; kept for a look back's time only.
+        self._ended: set[UUID] = set()
 
     async def setup(self) -> None:
         await super().setup()
@@ -130,13 +145,17 @@ class MeetingWorker(
     async def watch_cancellations(self) -> None:
         """Pass cancels from the Prefect UI on to live meetings; runs until cancelled."""
         passed_on: set[UUID] = set()
-        while True:
+        for turn in itertools.count():
             await asyncio.sleep(CANCEL_POLL_SECONDS)
             passed_on &= self._live.keys()
             waiting = [run_id for run_id in self._live if run_id not in passed_on]
-            if not waiting or self._client is None:
+            if self._client is None:
                 continue
             try:
+                if turn % LOOK_BACK_EVERY == 0:
+                    await self._end_never_started()
+                if not waiting:
+                    continue
                 runs = await self.client.read_flow_runs(
                     flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=waiting))
                 )
@@ -147,6 +166,22 @@ class MeetingWorker(
             except Exception:
                 # Prefect or the database is away for a moment; the next round asks again.
                 log.warning("could not look for cancelled runs", exc_info=True)
+
+    async def _end_never_started(self) -> None:
+        """End jobs whose run was cancelled in the Prefect UI before any worker took it."""
+        lately = datetime.now(UTC) - timedelta(seconds=CANCELLED_LATELY_SECONDS)
+        runs = await self.client.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=["meeting"])),
+            flow_run_filter=FlowRunFilter(
+                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CANCELLED])),
+                end_time=FlowRunFilterEndTime(after_=lately),
+                start_time=FlowRunFilterStartTime(is_null_=True),
+            ),
+        )
+        for run in runs:
+            if run.id not in self._ended:
+                await self._cancel_job(str(run.parameters["job_id"]))
+                self._ended.add(run.id)
 
     async def stop_meetings(self, leave_job: CancelJob, seconds: float) -> None:
         """End the live meetings of this worker: gracefully first, then by force.

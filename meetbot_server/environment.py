@@ -29,7 +29,7 @@ def prefect_environment(settings: Settings) -> dict[str, str]:
         "PREFECT_HOME": str((settings.data_dir / "prefect").absolute()),
         "PREFECT_API_URL": settings.prefect.api_url,
         "PREFECT_API_AUTH_STRING": auth.get_secret_value(),
-        "PREFECT_WORKER_QUERY_SECONDS": "0.5",
+        "PREFECT_WORKER_QUERY_SECONDS": "0.25",
         "PREFECT_WORKER_PREFETCH_SECONDS": "10",
         # The least that Prefect allows; the zombie automation builds on it.
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",

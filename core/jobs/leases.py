@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core.errors import InvalidState
+from core.errors import InvalidState, JobHeld
 from core.jobs.models import Job
 from core.jobs.rows import leased, locked_job
 
@@ -27,7 +27,7 @@ async def acquire_lease(
     if job.status.terminal:
         raise InvalidState(f"Job {job_id} is {job.status}; there is nothing left to run.")
     if leased(job, now) and job.lease_holder != holder:
-        raise InvalidState(f"Job {job_id} is held by {job.lease_holder} until {job.lease_until}.")
+        raise JobHeld(f"Job {job_id} is held by {job.lease_holder} until {job.lease_until}.")
     job.fence += 1
     job.lease_holder = holder
     job.lease_until = now + timedelta(seconds=seconds)
