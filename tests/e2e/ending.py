@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from core.billing.models import UsageKind
 from core.jobs.lifecycle import TERMINAL
 from tests.e2e.customer import Customer
 from tests.e2e.operator import Operator, Run
@@ -99,9 +100,10 @@ def _check_run(run: Run, job: Json, expected: Ended) -> None:
 
 
 async def _check_usage(operator: Operator, job: Json) -> None:
-    """Exactly one event, with the true seconds and nothing to pay (BL-02, BL-04)."""
+    """One event for the recording, at most one for a transcript, nothing to pay (BL-02, D15)."""
     events = await operator.usage(job["id"])
-    assert len(events) == 1
-    (event,) = events
-    assert (event.billed, event.livemode, float(event.amount_usd)) == (False, False, 0)
-    assert event.seconds == (job["durationSeconds"] or 0)
+    assert [event.kind for event in events].count(UsageKind.RECORDING) == 1
+    assert len({event.kind for event in events}) == len(events)
+    for event in events:
+        assert (event.billed, event.livemode, float(event.amount_usd)) == (False, False, 0)
+        assert event.seconds == (job["durationSeconds"] or 0)
