@@ -29,7 +29,6 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterEndTime,
     FlowRunFilterId,
-    FlowRunFilterStartTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
@@ -175,11 +174,10 @@ class MeetingWorker(
             flow_run_filter=FlowRunFilter(
                 state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CANCELLED])),
                 end_time=FlowRunFilterEndTime(after_=lately),
-                start_time=FlowRunFilterStartTime(is_null_=True),
             ),
         )
         for run in runs:
-            if run.id not in self._ended:
+            if run.run_count == 0 and run.id not in self._ended:
                 await self._cancel_job(str(run.parameters["job_id"]))
                 self._ended.add(run.id)
 

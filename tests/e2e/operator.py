@@ -75,6 +75,14 @@ class Operator:
             await self._get("/flow_run_states/", flow_run_id=run_id),
         )
 
+    async def until_running(self, job_id: str) -> None:
+        """Until a process works on the job's run."""
+        run_id = await self.run_id(job_id)
+        deadline = self._clock.monotonic() + SETTLE_SECONDS
+        while (run := await self._get(f"/flow_runs/{run_id}"))["state_type"] != "RUNNING":
+            assert self._clock.monotonic() < deadline, f"the run is {run['state']}"
+            await asyncio.sleep(POLL_SECONDS)
+
     async def until_tasks(self, job_id: str, names: set[str]) -> None:
         """Task states travel to Prefect as events, so the last ones arrive after the run's own."""
         deadline = self._clock.monotonic() + SETTLE_SECONDS
