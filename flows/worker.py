@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
@@ -55,6 +55,8 @@ LOOK_BACK_EVERY: Final = 5
 CANCELLED_LATELY_SECONDS: Final = 600
 # A run whose process keeps dying is not started more often than this.
 MAX_STARTS: Final = 4
+# How long a stopping worker may take to settle the runs whose processes it killed.
+RECOVER_SECONDS: Final = 10
 
 HOUSEKEEPING: Final[dict[str, Flow[..., Any]]] = {deliver_webhooks.name: deliver_webhooks}
 
@@ -79,6 +81,9 @@ class MeetingWorker(
         self._cancel_job = cancel_job
         self._forks = forks
         self._live: dict[UUID, BaseProcess] = {}
+        # One for each live run, set when its end was settled with Prefect, too.
+        self._settled: dict[UUID, asyncio.Event] = {}
+        self._stopping = False
         self._flow_names: dict[UUID, str] = {}
         # Runs that never started and whose jobs were ended; kept for a look back's time only.
         self._ended: set[UUID] = set()
@@ -86,6 +91,10 @@ class MeetingWorker(
     async def setup(self) -> None:
         await super().setup()
         self.ready.set()
+
+    async def get_and_submit_flow_runs(self) -> list[FlowRun]:
+        # What comes while the worker stops is the next one's.
+        return [] if self._stopping else await super().get_and_submit_flow_runs()
 
     async def run(
         self,
@@ -113,15 +122,18 @@ class MeetingWorker(
     ) -> BaseWorkerResult:
         process = await asyncio.to_thread(self._forks.start, flow_run)
         self._live[flow_run.id] = process
+        settled = self._settled[flow_run.id] = asyncio.Event()
         if task_status is not None:
             task_status.started(str(process.pid))
         try:
             await ended(process)
+            self._live.pop(flow_run.id, None)
+            if process.exitcode != 0:
+                await self._recover(flow_run.id, process.exitcode)
         finally:
             self._live.pop(flow_run.id, None)
-        code = process.exitcode
-        if code != 0:
-            await self._recover(flow_run.id, code)
+            self._settled.pop(flow_run.id, None)
+            settled.set()
         # A crash has been settled above; the stock handling would only repeat it.
         return BaseWorkerResult(status_code=0, identifier=str(process.pid))
 
@@ -184,20 +196,35 @@ class MeetingWorker(
     async def stop_meetings(self, leave_job: CancelJob, seconds: float) -> None:
         """End the live meetings of this worker: gracefully first, then by force.
 
-        A meeting that is killed is delivered from its journal by the next worker.
+        The run of a meeting that is killed is scheduled again: the next worker delivers its
+        journal.
         """
+        self._stopping = True
         live = dict(self._live)
+        settled = list(self._settled.values())
         for run_id in live:
             with contextlib.suppress(Exception):
                 run = await self.client.read_flow_run(run_id)
                 await leave_job(str(run.parameters["job_id"]))
-        waits = [asyncio.ensure_future(ended(process)) for process in live.values()]
-        if waits:
-            await asyncio.wait(waits, timeout=seconds)
+        if await _all_set(settled, seconds):
+            return
         for process in live.values():
             if process.is_alive():
                 log.warning("%s did not end in %.0f s; killing it", process.name, seconds)
                 process.kill()
+        if not await _all_set(settled, RECOVER_SECONDS):
+            log.error("Prefect was not told of every meeting that was killed")
+
+
+async def _all_set(events: Sequence[asyncio.Event], seconds: float) -> bool:
+    """Whether all of them are set within so many seconds."""
+    try:
+        async with asyncio.timeout(seconds):
+            for event in events:
+                await event.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 def _keep_house(flow: Flow[..., Any], flow_run: FlowRun) -> None:
