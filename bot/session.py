@@ -99,6 +99,7 @@ class MeetingSession:
         )
         self._guard = EgressGuard(self._trusted)
         self._stack = AsyncExitStack()
+        self._launching: asyncio.Task[Chromium] | None = None
         self._chromium: Chromium | None = None
         self._page: Page | None = None
         self._room: Room | None = None
@@ -113,8 +114,11 @@ class MeetingSession:
             await self._stack.enter_async_context(self._guard)
             listener = asyncio.create_task(self._commands.listen(), name="commands")
             self._stack.push_async_callback(_cancel, listener)
+            # It takes a second: meanwhile the job store is told and the flow goes on.
+            self._launching = asyncio.create_task(self._browser(), name="browser")
             await self._reporter.moved(Event.BOT_STARTED)
         except BaseException:
+            await self._close_browser()
             await self._stack.aclose()
             raise
         return self
@@ -185,7 +189,8 @@ class MeetingSession:
     async def _enter(self) -> None:
         self._check_browser_may_go_there()
         driver = driver_of(self._spec.driver)
-        chromium = await self._browser()
+        launching, self._launching = self._launching, None
+        chromium = await (launching or self._browser())
         page = self._page = await chromium.new_page()
         options = self._spec.recording
         await self._bridge.attach(
@@ -228,6 +233,10 @@ class MeetingSession:
         return self._chromium
 
     async def _close_browser(self) -> None:
+        launching, self._launching = self._launching, None
+        if launching is not None:
+            launching.cancel()
+            await asyncio.gather(launching, return_exceptions=True)
         chromium, self._chromium, self._room = self._chromium, None, None
         await self._bridge.detach()
         if chromium is not None:
