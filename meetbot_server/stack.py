@@ -18,6 +18,7 @@ import httpx
 from pydantic import SecretStr
 
 from core.clock import Clock
+from core.database import migrate
 from core.postgres import PrivatePostgres
 from core.settings import Settings
 from meetbot_server import environment, prefect_setup, secrets_file
@@ -87,7 +88,9 @@ class Stack:
             stop_seconds=WORKER_STOP_SECONDS,
         )
         await _together(
-            self._start_prefect(databases), self._start_ours(), self.supervisor.start(worker)
+            self._start_prefect(databases),
+            self._start_ours(databases),
+            self.supervisor.start(worker),
         )
 
     def _refuse_taken_ports(self) -> None:
@@ -146,10 +149,11 @@ class Stack:
             environment.child_environment(environment.prefect_environment(settings)),
         )
 
-    async def _start_ours(self) -> None:
+    async def _start_ours(self, databases: Databases) -> None:
         settings = self.settings
         self._say("preparing the database")
-        await self._run_once("migrate")
+        # Here and not as a child of its own: that would only import everything once more.
+        await migrate(databases.meetbot)
         self._say("starting API, files, sandbox and worker")
         files = f"http://{settings.storage.files_host}:{settings.storage.files_port}"
         api = f"http://{settings.api.host}:{settings.api.port}"
@@ -188,20 +192,6 @@ class Stack:
         mark = worker_mark(self.settings)
         mark.unlink(missing_ok=True)
         return mark
-
-    async def _run_once(self, command: str) -> None:
-        process = await asyncio.create_subprocess_exec(
-            *python("-m", "meetbot_server.cli", command),
-            env=self.child_environment(),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await asyncio.wait_for(process.communicate(), 120)
-        if process.returncode != 0:
-            raise prefect_setup.SetupFailed(
-                f"`meetbot-server {command}` failed:\n{output.decode(errors='replace')[-3000:]}"
-            )
 
 
 def local(settings: Settings) -> Settings:
