@@ -5,4 +5,5 @@ import playwright.async_api  # noqa: F401
 import prefect.client.orchestration
 import prefect.flow_engine  # noqa: F401
 
+import flows.forks
 import flows.meeting  # noqa: F401

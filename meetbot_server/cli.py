@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import os
 import signal
-from typing import Annotated, Final
+import sys
+from typing import Annotated
 
 import typer
 
 from core.clock import SystemClock
+from core.logs import configure_logging
 from core.settings import Settings
-
-# Their lines per request, candidate or plugin would drown our own.
-CHATTY: Final = ("httpx", "aioice", "aiortc", "alembic", "uvicorn")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -21,11 +20,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 @app.callback()
 def configure() -> None:
     """meetbot-server: record meetings, one Prefect flow run each."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    for chatty in CHATTY:
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    configure_logging()
 
 
 @app.command()
@@ -95,9 +90,8 @@ def sandbox() -> None:
 @app.command()
 def worker() -> None:
     """Take meetings from Prefect and run each in a process of its own."""
-    from flows.worker_process import run
-
-    asyncio.run(run(Settings()))
+    # See flows/__main__.py for why it does not stay in this process image.
+    os.execv(sys.executable, [sys.executable, "-m", "flows"])  # noqa: S606 - our own module
 
 
 @app.command()
