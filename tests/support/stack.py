@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -105,15 +105,27 @@ async def running_stack() -> AsyncIterator[RunningStack]:
     """Start everything, hand it over, stop it, and make sure that no process is left."""
     # Short, because PostgreSQL's socket lies in it.
     root = Path(tempfile.mkdtemp(prefix="mbe2e-"))
-    before = {process.pid for process in psutil.Process().children(recursive=True)}
     async with AsyncExitStack() as exits:
         exits.callback(shutil.rmtree, root, ignore_errors=True)
         yield await _start(root, exits)
-        started = [p for p in psutil.Process().children(recursive=True) if p.pid not in before]
+        started = _below(root)
         await exits.aclose()
     _, alive = psutil.wait_procs(started, timeout=END_SECONDS)
     lines = [" ".join(process.cmdline())[:200] for process in alive]
     assert not alive, f"these outlived the stack: {lines}"
+
+
+def _below(root: Path) -> list[psutil.Process]:
+    """The stack's processes: those that work in `root`, and all below them.
+
+    Other tests of the session start processes as well, such as a fork server of their own.
+    """
+    found: list[psutil.Process] = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            if str(root) in f"{child.cmdline()} {child.environ()}":
+                found += [child, *child.children(recursive=True)]
+    return found
 
 
 async def _start(root: Path, exits: AsyncExitStack) -> RunningStack:
