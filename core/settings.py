@@ -158,5 +158,10 @@ class Settings(BaseSettings):
         return self.data_dir / "work"
 
     @property
+    def worker_mark(self) -> Path:
+        """The file that the worker touches when it takes runs."""
+        return self.data_dir / "worker.ready"
+
+    @property
     def local_storage_root(self) -> Path:
         return self.storage.root or self.data_dir / "storage"

@@ -35,7 +35,7 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    mark = settings.data_dir / "worker.ready"
+    mark = settings.worker_mark
     forks = MeetingForks()
     # It takes seconds of importing: in the background, while Prefect may still be starting.
     warming = asyncio.create_task(asyncio.to_thread(forks.warm_up), name="warm up")

@@ -189,7 +189,7 @@ class Stack:
         )
 
     def _worker_mark(self) -> Path:
-        mark = worker_mark(self.settings)
+        mark = self.settings.worker_mark
         mark.unlink(missing_ok=True)
         return mark
 
@@ -220,11 +220,6 @@ def running_settings(given: Settings) -> Settings:
         urls = PrivatePostgres(settings.data_dir / "postgres").urls()
         settings = settings.model_copy(update={"database_url": SecretStr(urls.meetbot)})
     return settings
-
-
-def worker_mark(settings: Settings) -> Path:
-    """The file that the worker touches when it takes runs."""
-    return settings.data_dir / "worker.ready"
 
 
 async def _together(*steps: Coroutine[Any, Any, None]) -> None:
