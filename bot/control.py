@@ -54,7 +54,17 @@ class Progress:
     participants: tuple[Speaking, ...] = field(default=())
 
 
-Report = Moved | Progress
+@dataclass(frozen=True)
+class ConsentAnswered:
+    """Somebody in the room answered a request to record; `granted` is what they said (PL-20)."""
+
+    at: datetime
+    granted: bool
+    participant_id: str | None
+    display_name: str
+
+
+Report = Moved | Progress | ConsentAnswered
 
 
 class ControlChannel(Protocol):
@@ -70,8 +80,24 @@ class ControlChannel(Protocol):
         """Commands for this job, oldest first, each until it is settled; runs until closed."""
         ...
 
-    async def settle(self, command_id: str, outcome: Outcome, detail: str = "") -> None:
-        """Say how a command ended. Settling twice keeps the first answer."""
+    async def begin(self, command_id: str) -> bool:
+        """Ask right before doing what must not be done twice (`core.jobs.verbs.ONCE`).
+
+        False: it is settled, or an earlier attempt began it and died; the bot leaves it alone.
+
+        Raises:
+            StaleAttempt: a newer attempt holds the job.
+        """
+        ...
+
+    async def settle(
+        self,
+        command_id: str,
+        outcome: Outcome,
+        detail: str = "",
+        result: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Say how a command ended, and what it brought. Settling twice keeps the first answer."""
         ...
 
     async def renew(self) -> None:

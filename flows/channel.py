@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
-from typing import Final
+from typing import Any, Final
 
 from bot.control import Command, Moved, Progress, Report
 from core.clock import Clock
@@ -77,10 +77,25 @@ class DatabaseChannel:
                     seen.add(command.id)
                     yield command
 
-    async def settle(self, command_id: str, outcome: Outcome, detail: str = "") -> None:
+    async def begin(self, command_id: str) -> bool:
+        async with self._database.begin() as session:
+            return await commands.begin(session, command_id, self._fence, now=self._clock.now())
+
+    async def settle(
+        self,
+        command_id: str,
+        outcome: Outcome,
+        detail: str = "",
+        result: Mapping[str, Any] | None = None,
+    ) -> None:
         async with self._database.begin() as session:
             await commands.settle(
-                session, command_id, outcome, now=self._clock.now(), detail=detail
+                session,
+                command_id,
+                outcome,
+                now=self._clock.now(),
+                detail=detail,
+                result=dict(result) if result is not None else None,
             )
 
     async def renew(self) -> None:

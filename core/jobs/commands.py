@@ -1,14 +1,14 @@
 """Verbs on their way to a live bot: written here, heard by the meeting process (design.md D3).
 
-All verbs of today are state verbs: they stay open until a bot settles them, so the next attempt
-applies them again when one died with them.
+State verbs stay open until a bot settles them, so the next attempt applies them again when one
+died with them. Verbs that must not be repeated are claimed before they are done (`verbs.ONCE`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -17,8 +17,11 @@ from core.database import COMMANDS_CHANNEL, notify
 from core.errors import NotFound
 from core.ids import new_id
 from core.jobs.models import JobCommand
+from core.jobs.rows import locked_job
 from core.jobs.verbs import Outcome, Verb
 from core.texts import plain_text
+
+LOST: Final = "The bot's process died while it did this; whether it was done is not known."
 
 
 async def issue(
@@ -53,20 +56,62 @@ async def claim_open(session: AsyncSession, job_id: str, fence: int) -> Sequence
     return commands
 
 
+async def begin(session: AsyncSession, command_id: str, fence: int, *, now: datetime) -> bool:
+    """Begin what must not be done twice; False when it is settled, or was begun before.
+
+    A command that an attempt began and never settled is settled here, as `unknown`.
+
+    Raises:
+        NotFound: no such command.
+        StaleAttempt: a newer attempt holds the job.
+    """
+    found = await session.get(JobCommand, command_id)
+    if found is None:
+        raise NotFound(f"There is no command {command_id}.")
+    # The job first, as everybody who locks both.
+    await locked_job(session, found.job_id, fence=fence)
+    command = await _locked(session, command_id)
+    if command.settled_at is not None:
+        return False
+    if command.acting_fence is not None:
+        _settle(command, Outcome.UNKNOWN, now, LOST)
+        return False
+    command.acting_fence = fence
+    return True
+
+
 async def settle(
-    session: AsyncSession, command_id: str, outcome: Outcome, *, now: datetime, detail: str = ""
+    session: AsyncSession,
+    command_id: str,
+    outcome: Outcome,
+    *,
+    now: datetime,
+    detail: str = "",
+    result: dict[str, Any] | None = None,
 ) -> JobCommand:
     """Say how a command ended; the first answer stays.
 
     Raises:
         NotFound: no such command.
     """
-    command = await session.get(JobCommand, command_id, with_for_update=True)
+    command = await _locked(session, command_id)
+    if command.settled_at is None:
+        _settle(command, outcome, now, detail)
+        command.result = result
+    return command
+
+
+async def _locked(session: AsyncSession, command_id: str) -> JobCommand:
+    command = await session.get(
+        JobCommand, command_id, with_for_update=True, populate_existing=True
+    )
     if command is None:
         raise NotFound(f"There is no command {command_id}.")
-    if command.settled_at is None:
-        command.settled_at, command.outcome, command.detail = now, outcome, plain_text(detail, 2000)
     return command
+
+
+def _settle(command: JobCommand, outcome: Outcome, now: datetime, detail: str) -> None:
+    command.settled_at, command.outcome, command.detail = now, outcome, plain_text(detail, 2000)
 
 
 async def settle_all(

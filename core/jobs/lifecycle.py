@@ -35,6 +35,8 @@ class Event(StrEnum):
     RETRYING = "retrying"
     ADMITTED = "admitted"
     MEDIA_CAPTURED = "media_captured"
+    RECORDING_PAUSED = "recording_paused"
+    RECORDING_RESUMED = "recording_resumed"
     RECORDING_STOPPED = "recording_stopped"
     LEFT = "left"
     COMPLETED = "completed"
@@ -69,6 +71,9 @@ MOVES: Final[dict[tuple[Status, Event], Status]] = {
     (Status.IN_MEETING, Event.LEFT): Status.FINALIZING,
     (Status.IN_MEETING, Event.FAILED): Status.FAILED,
     (Status.IN_MEETING, Event.CANCELLED): Status.CANCELLED,
+    # A paused recording is one that goes on (LC-05).
+    (Status.RECORDING, Event.RECORDING_PAUSED): Status.RECORDING,
+    (Status.RECORDING, Event.RECORDING_RESUMED): Status.RECORDING,
     (Status.RECORDING, Event.RECORDING_STOPPED): Status.IN_MEETING,
     (Status.RECORDING, Event.LEFT): Status.FINALIZING,
     (Status.RECORDING, Event.FAILED): Status.FAILED,

@@ -122,6 +122,10 @@ class JobCommand(SQLModel, table=True):
     issued_at: datetime = Field(sa_column=timestamp())
     # The attempt that saw it last; a state verb is applied again by the next attempt.
     claimed_fence: int | None = None
+    # The attempt that began to do what must not be done twice.
+    acting_fence: int | None = None
     settled_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
     outcome: Outcome | None = Field(default=None, sa_column=choice(Outcome, nullable=True))
     detail: str = ""
+    # What the command brought, for its caller: a screenshot's place, for example.
+    result: dict[str, Any] | None = Field(default=None, sa_column=document(nullable=True))

@@ -16,6 +16,8 @@ from core.webhooks.outbox import emit
 # What an event means for the recording, unless the reporter says otherwise (LC-05).
 RECORDING_STATES: Final = {
     Event.MEDIA_CAPTURED: RecordingState.RECORDING,
+    Event.RECORDING_PAUSED: RecordingState.PAUSED,
+    Event.RECORDING_RESUMED: RecordingState.RECORDING,
     Event.RECORDING_STOPPED: RecordingState.STOPPED,
     Event.LEFT: RecordingState.STOPPED,
 }
@@ -56,6 +58,10 @@ async def move(
             at=at or now,
         )
     )
+    if job.status is previous:
+        # A pause is for those who watch; webhooks tell of statuses (WH-02).
+        await notify(session, JOBS_CHANNEL, job.id)
+        return
     extra = {"previousStatus": previous.value, "recordingState": job.recording_state.value}
     await emit(session, job, EventName.STATUS_CHANGED, extra, now=now)
     await notify(session, JOBS_CHANNEL, job.id)

@@ -24,6 +24,8 @@ class MemoryChannel:
         self.status = Status.QUEUED
         self.reports: list[Report] = []
         self.settled: dict[str, tuple[Outcome, str]] = {}
+        self.results: dict[str, Mapping[str, Any] | None] = {}
+        self._begun: set[str] = set()
         self.outdated = False
         self.trouble: MeetbotError | None = None
         self._open: dict[str, Command] = {}
@@ -69,10 +71,27 @@ class MemoryChannel:
                 given.add(command.id)
                 yield command
 
-    async def settle(self, command_id: str, outcome: Outcome, detail: str = "") -> None:
+    async def begin(self, command_id: str) -> bool:
+        self._check()
+        if command_id in self._begun:
+            await self.settle(command_id, Outcome.UNKNOWN)
+        if command_id in self.settled:
+            return False
+        self._begun.add(command_id)
+        return True
+
+    async def settle(
+        self,
+        command_id: str,
+        outcome: Outcome,
+        detail: str = "",
+        result: Mapping[str, Any] | None = None,
+    ) -> None:
         async with self._changed:
             self._open.pop(command_id, None)
-            self.settled.setdefault(command_id, (outcome, detail))
+            if command_id not in self.settled:
+                self.settled[command_id] = (outcome, detail)
+                self.results[command_id] = result
             self._changed.notify_all()
 
     async def renew(self) -> None:

@@ -95,6 +95,19 @@ class ChannelConformance:
         await line.channel.settle(command, Outcome.REFUSED, "too late")
         assert await line.answer(command) == (Outcome.DONE, "left")
 
+    async def test_what_must_not_be_done_twice_is_begun_once(self, line: Line) -> None:
+        """D3: begun and never answered, it is answered `unknown` and left alone."""
+        command = await line.issue(Verb.CHAT)
+        assert await line.channel.begin(command)
+        assert await line.answer(command) is None
+        assert not await line.channel.begin(command)
+        answer = await line.answer(command)
+        assert answer is not None
+        assert answer[0] is Outcome.UNKNOWN
+        done = await line.issue(Verb.CHAT)
+        await line.channel.settle(done, Outcome.DONE)
+        assert not await line.channel.begin(done)
+
     async def test_an_outdated_attempt_is_told_so(self, line: Line) -> None:
         await line.channel.report(moved(Event.BOT_STARTED))
         await line.channel.renew()
@@ -105,4 +118,6 @@ class ChannelConformance:
             await line.channel.report(snapshot())
         with pytest.raises(StaleAttempt):
             await line.channel.renew()
+        with pytest.raises(StaleAttempt):
+            await line.channel.begin(await line.issue(Verb.CHAT))
         assert await line.status() is Status.JOINING

@@ -18,7 +18,8 @@ ALLOWED_NEXT = {
     "joining": {"entering_lobby", "in_meeting", "failed", "cancelled"},
     "entering_lobby": {"in_meeting", "joining", "failed", "cancelled"},
     "in_meeting": {"recording", "finalizing", "failed", "cancelled"},
-    "recording": {"in_meeting", "finalizing", "failed"},
+    # A pause keeps the status (LC-05).
+    "recording": {"recording", "in_meeting", "finalizing", "failed"},
     "finalizing": {"completed", "failed", "cancelled"},
     "completed": set(),
     "failed": set(),
