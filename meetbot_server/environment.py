@@ -59,6 +59,8 @@ def child_environment(*parts: Mapping[str, str]) -> dict[str, str]:
         for name, value in os.environ.items()  # noqa: TID251 - children need PATH, HOME, proxies
         if not name.startswith(("MEETBOT_", "PREFECT_"))
     }
+    # Playwright's driver keeps less garbage: 20 MiB a bot.
+    base.setdefault("NODE_OPTIONS", "--max-semi-space-size=1")
     # Children import our packages from wherever this process did.
     base["PYTHONPATH"] = str(Path(__file__).parent.parent)
     for part in parts:
