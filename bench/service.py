@@ -86,7 +86,7 @@ async def measure(settings: Settings, say: Callable[[str], None]) -> list[Figure
                 sandbox, customer = Sandbox(client), Customer(api, receiver.url)
                 figures = await _joins(stack.settings, sandbox, customer, receiver, say)
                 say("memory of one more bot")
-                figures.append(await _memory(stack, sandbox, customer))
+                figures += await _memory(stack, sandbox, customer)
                 say("an hour's recording")
                 figures.append(await deliver_an_hour(stack.settings, api, receiver))
                 return figures
@@ -149,16 +149,30 @@ async def finalized(receiver: WebhookReceiver, job_id: str, seconds: float = END
             await asyncio.sleep(POLL_SECONDS / 5)
 
 
-async def _memory(stack: Stack, sandbox: Sandbox, customer: Customer) -> Figure:
+async def _memory(stack: Stack, sandbox: Sandbox, customer: Customer) -> list[Figure]:
     """PSS below the worker with one bot and with two, in steady state."""
     worker = stack.supervisor.pid("worker")
     if worker is None:
         raise RuntimeError("the worker is down")
+    figures: list[Figure] = []
+    for video, what in (("off", "audio only"), ("tab", "tab video")):
+        readings = await _two_bots(worker, sandbox, customer, video)
+        figures.append(
+            at_most(
+                *(f"PSS of one more bot, {what}", [readings[1] - readings[0]], "MiB", 450),
+                baseline="worker with one bot",
+                baseline_samples=readings[:1],
+            )
+        )
+    return figures
+
+
+async def _two_bots(worker: int, sandbox: Sandbox, customer: Customer, video: str) -> list[float]:
     room = await sandbox.room(video_toggle=True)
     readings: list[float] = []
     jobs: list[str] = []
     for name in ("first", "second"):
-        jobs.append(await customer.dispatch(room.guest_url, name))
+        jobs.append(await customer.dispatch(room.guest_url, name, video))
         await customer.until(jobs[-1], {"recording"})
         await asyncio.sleep(TALK_SECONDS)
         samples = []
@@ -171,8 +185,4 @@ async def _memory(stack: Stack, sandbox: Sandbox, customer: Customer) -> Figure:
     for job_id in jobs:
         await customer.until(job_id, {"completed", "failed"})
     await sandbox.client.delete(room.room_id)
-    return at_most(
-        *("PSS of one more bot, tab video", [readings[1] - readings[0]], "MiB", 450),
-        baseline="worker with one bot",
-        baseline_samples=readings[:1],
-    )
+    return readings

@@ -58,6 +58,8 @@ MAX_STARTS: Final = 4
 # How long a stopping worker may take to settle the runs whose processes it killed.
 RECOVER_SECONDS: Final = 10
 
+# The tag in prefect.yaml of what is short, repeated and no meeting.
+HOUSEKEEPING_TAG: Final = "housekeeping"
 HOUSEKEEPING: Final[dict[str, Flow[..., Any]]] = {deliver_webhooks.name: deliver_webhooks}
 
 CancelJob = Callable[[str], Coroutine[Any, Any, None]]

@@ -18,6 +18,7 @@ from core.errors import InvalidState, Unavailable
 from core.jobs import service
 from core.settings import Settings
 from flows.forks import MeetingForks
+from flows.overdue import drop_overdue
 from flows.resources import Resources, open_resources
 from flows.worker import MeetingWorker
 
@@ -41,6 +42,8 @@ async def run(settings: Settings) -> None:
     warming = asyncio.create_task(asyncio.to_thread(forks.warm_up), name="warm up")
     async with open_resources(settings) as resources:
         await _pool_exists(settings, resources.clock)
+        async with get_client() as client:
+            await drop_overdue(client)
         await warming
         worker = MeetingWorker(
             work_pool_name=settings.prefect.work_pool,

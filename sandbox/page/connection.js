@@ -8,15 +8,22 @@
  * @property {(event: RTCTrackEvent) => void} track
  */
 
-/** Perfect negotiation between browsers; towards a scripted peer, which always offers, an answerer. */
+/**
+ * Perfect negotiation between browsers; towards a scripted peer, which always offers, an answerer.
+ *
+ * The first offer is the impolite side's alone: when both make one, the polite side has to take its
+ * back, and Chromium sometimes gathers no candidates after that, so that nobody hears the other.
+ */
 export class Connection {
-  /** @param {boolean} polite gives way when both offer at once @param {Ends} ends */
+  /** @param {boolean} polite waits for the first offer, and gives way later @param {Ends} ends */
   constructor(polite, ends) {
     this.polite = polite;
     this.ends = ends;
     this.id = "";
     this.offering = false;
     this.ignoring = false;
+    // An offer may come right behind an answer: we are as good as stable then.
+    this.takingAnswer = false;
     /** @type {Map<MediaStreamTrack, RTCRtpSender>} */
     this.senders = new Map();
     this.wantsVideo = true;
@@ -25,7 +32,10 @@ export class Connection {
     this.pc.addEventListener("icecandidate", ({ candidate }) => {
       if (candidate) this.ends.send({ candidate }, this.id);
     });
-    this.pc.addEventListener("negotiationneeded", () => void this.negotiate());
+    this.pc.addEventListener("negotiationneeded", () => {
+      // Our tracks go with the answer to the first offer, or are offered right after it.
+      if (!this.polite || this.pc.remoteDescription) void this.negotiate();
+    });
     this.pc.addEventListener("connectionstatechange", () => {
       if (this.pc.connectionState === "failed" && !this.id) this.pc.restartIce();
     });
@@ -55,12 +65,16 @@ export class Connection {
 
   /** @param {RTCSessionDescriptionInit} description @param {string} connection */
   async described(description, connection) {
-    const collision =
-      description.type === "offer" && (this.offering || this.pc.signalingState !== "stable");
-    this.ignoring = !this.polite && collision;
+    const free = !this.offering && (this.pc.signalingState === "stable" || this.takingAnswer);
+    this.ignoring = !this.polite && description.type === "offer" && !free;
     if (this.ignoring) return;
     this.id = connection;
-    await this.pc.setRemoteDescription(description);
+    this.takingAnswer = description.type === "answer";
+    try {
+      await this.pc.setRemoteDescription(description);
+    } finally {
+      this.takingAnswer = false;
+    }
     if (description.type !== "offer") return;
     await this.pc.setLocalDescription();
     this.ends.send({ description: this.pc.localDescription }, this.id);
@@ -79,6 +93,11 @@ export class Connection {
     for (const [track, stream] of wanted) {
       if (!this.senders.has(track)) this.senders.set(track, this.pc.addTrack(track, stream));
     }
+  }
+
+  /** The first offer of a side that has nothing to send: the other one waits for it. */
+  begin() {
+    if (!this.polite && !this.senders.size) void this.negotiate();
   }
 
   /** Whether a camera is really sent. @param {MediaStreamTrack | null} camera @param {boolean} on */

@@ -33,7 +33,7 @@ export class Mesh {
   add(participant) {
     this.people.set(participant.participantId, participant);
     if (participant.kind === "browser" && participant.participantId !== this.self) {
-      this.connect(participant.participantId, this.self < participant.participantId);
+      this.connect(participant.participantId, this.self < participant.participantId).begin();
     }
   }
 

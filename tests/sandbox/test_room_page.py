@@ -208,6 +208,34 @@ async def test_two_people_see_and_hear_each_other_and_a_shared_screen(
     assert await cameras.evaluate_all("all => all.every(v => v.srcObject.getTracks().length === 1)")
 
 
+async def test_a_listener_hears_who_was_there_before_and_who_comes_later(
+    client: SandboxClient, browsers: Browsers, until: Until
+) -> None:
+    room = await client.create_room(EMPTY)
+    before = await browsers.join(room.guest_url, "Before", devices=True)
+    await before.in_room()
+    listener = await browsers.join(room.guest_url, "Listener")
+    await listener.in_room()
+    after = await browsers.join(room.guest_url, "After", devices=True)
+    await after.in_room()
+    # How many connections have brought more than the beginning of somebody's sound.
+    heard = """async () => {
+      let bringing = 0;
+      for (const pc of globalThis.connections) {
+        for (const report of (await pc.getStats()).values()) {
+          if (report.type !== "inbound-rtp" || report.kind !== "audio") continue;
+          if (report.packetsReceived > 20) bringing += 1;
+        }
+      }
+      return bringing;
+    }"""
+
+    async def both_arrive() -> bool:
+        return int(await listener.page.evaluate(heard)) == 2
+
+    await until(both_arrive, 20)
+
+
 async def test_a_muted_person_is_shown_as_muted(client: SandboxClient, browsers: Browsers) -> None:
     room = await client.create_room(EMPTY)
     person = await browsers.join(room.guest_url, "Person", devices=True)
