@@ -11,10 +11,10 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
-from api.feed import JobFeed
-from api.middleware import BodyLimit, RequestFrame
 from api import errors, output_media
+from api.feed import JobFeed
 from api.keeping import keeping
+from api.middleware import BodyLimit, RequestFrame
 from api.routes import events, health, ingest, jobs, socket, verbs
 from api.routes.health import server_version
 from api.services import Services

@@ -53,9 +53,7 @@ async def issue(
     """As `ask`, for those who have more to do with the command."""
     async with services.database.begin() as session:
         now = services.clock.now()
-        return await request_verb(
-            session, job.id, verb, payload, now=now, command_id=command_id
-        )
+        return await request_verb(session, job.id, verb, payload, now=now, command_id=command_id)
 
 
 async def take_screenshot(services: Services, job: Job) -> ScreenshotOut:

@@ -1,4 +1,4 @@
-"""The events of one job, as its watchers get them: over SSE and over the socket (API-16, API-17)."""
+"""The events of one job, as its watchers get them: by SSE and by socket (API-16, API-17)."""
 
 from __future__ import annotations
 

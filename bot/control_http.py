@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from types import TracebackType
@@ -72,7 +73,10 @@ class HttpChannel:
         self._unanswered: dict[tuple[str, Any], int] = {}
         self._client = httpx.AsyncClient(
             base_url=api_url,
-            headers={"authorization": f"Bearer {token.get_secret_value()}"},
+            headers={
+                "authorization": f"Bearer {token.get_secret_value()}",
+                "content-type": "application/json",
+            },
             timeout=ANSWER_SECONDS,
             follow_redirects=False,
             trust_env=False,
@@ -186,10 +190,12 @@ class HttpChannel:
         if known is not None:
             waits = POLL_SECONDS
             body |= {"waitSeconds": waits, "knownCommands": known}
+        # In ASCII, because names of the page may hold halves of characters.
+        content = json.dumps(body).encode()
         try:
             async with asyncio.timeout(waits + ANSWER_SECONDS):
                 response = await self._client.post(
-                    PATH, json=body, timeout=httpx.Timeout(ANSWER_SECONDS, read=None)
+                    PATH, content=content, timeout=httpx.Timeout(ANSWER_SECONDS, read=None)
                 )
         except (httpx.HTTPError, TimeoutError) as error:
             raise Unavailable(f"The API did not answer: {type(error).__name__}.") from error

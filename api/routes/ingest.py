@@ -68,9 +68,7 @@ async def take(
     )
 
 
-async def _commands(
-    services: Services, speaker: BotIdentity, body: IngestIn
-) -> list[JobCommand]:
+async def _commands(services: Services, speaker: BotIdentity, body: IngestIn) -> list[JobCommand]:
     """The open commands; waits for one that the bot does not know, as long as it likes to."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + body.wait_seconds

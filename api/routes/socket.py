@@ -167,9 +167,7 @@ class Conversation:
     async def _answer(self, document: object) -> None:
         try:
             self._pace.check()
-            if not isinstance(document, dict):
-                raise BadInput("Send a JSON object with a field `verb`.")
-            answer = await do_verb(self._services, self._job, document)
+            answer = await do_verb(self._services, self._job, _object(document))
             content = answer.model_dump(mode="json", by_alias=True)
         except ValidationError as error:
             found = [{**entry, "loc": ("message", *entry["loc"])} for entry in error.errors()]
@@ -189,6 +187,12 @@ class Conversation:
             if self._socket.application_state is not WebSocketState.CONNECTED:
                 return
             await self._socket.send_text(json.dumps(content, separators=(",", ":")))
+
+
+def _object(document: object) -> dict[str, Any]:
+    if not isinstance(document, dict):
+        raise BadInput("Send a JSON object with a field `verb`.")
+    return document
 
 
 def _content(answer: JSONResponse) -> dict[str, Any]:

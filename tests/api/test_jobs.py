@@ -229,7 +229,7 @@ async def test_a_stream_goes_on_after_the_last_seen_event(api: Api) -> None:
     job = await api.book.add()
     await ended(api.book, job)
     whole = (await api.live.get(f"/api/v1/jobs/{job.id}/events")).text
-    ids = re.findall(r"^id: (\d+)$", whole, re.MULTILINE)
+    ids = re.findall(r"^id: ([\d-]+)$", whole, re.MULTILINE)
     rest = await api.live.get(f"/api/v1/jobs/{job.id}/events", headers={"last-event-id": ids[-2]})
     assert [data["status"] for _, data in read_stream(rest.text)] == ["completed"]
 
