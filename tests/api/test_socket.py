@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import jsonschema
@@ -60,11 +60,13 @@ class Talk:
 
     async def closed(self) -> int:
         """The code with which the other side ends the talk."""
-        with pytest.raises(ConnectionClosed) as closed:
-            while True:
-                await self.next()
-        assert closed.value.rcvd is not None
-        return closed.value.rcvd.code
+        async with asyncio.timeout(SECONDS):
+            with suppress(ConnectionClosed):
+                async for _ in self.socket:
+                    continue
+            await self.socket.wait_closed()
+        assert self.socket.close_code is not None
+        return self.socket.close_code
 
 
 @pytest.fixture
