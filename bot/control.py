@@ -67,7 +67,7 @@ class ConsentAnswered:
 
 @dataclass(frozen=True)
 class CompetingBotSeen:
-    """Another company's notetaker is in the room; `leaving`: this bot goes for it (LC-30)."""
+    """Another company's notetaker is in the room; told once per detected bot (LC-30)."""
 
     at: datetime
     participant_id: str

@@ -22,7 +22,7 @@ class Capabilities:
     stop_incoming_video: bool = False
     pin: bool = False
     screenshot: bool = False
-    # Output media: heard as the bot's microphone, seen as its camera, shared as its screen.
+    # Output media: a sound by the microphone, a picture by the camera, a video as shared screen.
     speak: bool = False
     show_image: bool = False
     share_video: bool = False
