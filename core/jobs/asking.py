@@ -29,11 +29,11 @@ async def check_request(
     job = await locked_job(session, job_id)
     check_supported(verb, payload, spec_of(job.platform))
     statement = (
-        select(JobCommand.verb)
+        select(JobCommand)
         .where(JobCommand.job_id == job_id, col(JobCommand.settled_at).is_(None))
         .order_by(col(JobCommand.issued_at), col(JobCommand.id))
     )
-    open_verbs = (await session.exec(statement)).all()
+    open_verbs = [command.verb for command in (await session.exec(statement)).all()]
     check_allowed(verb, job.status, job.recording_state, open_verbs)
     return job
 

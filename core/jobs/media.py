@@ -37,7 +37,7 @@ async def lend(session: AsyncSession, job_id: str, command_id: str, *, now: date
 
 async def returnable(session: AsyncSession, *, now: datetime, limit: int) -> Sequence[str]:
     """Keys of objects whose command is settled (a job's end settles all), or never came."""
-    own = JobCommand.id == LentMedia.command_id
+    own = col(JobCommand.id) == col(LentMedia.command_id)
     settled = exists().where(and_(own, col(JobCommand.settled_at).is_not(None)))
     given_up = and_(col(LentMedia.created_at) < now - GIVEN_UP_AFTER, ~exists().where(own))
     statement = select(LentMedia.key).where(or_(settled, given_up)).limit(limit)

@@ -8,13 +8,14 @@ import statistics
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 
-from bot.control import ControlChannel, Moved, Outcome, Verb
+from bot.control import ConsentAnswered, ControlChannel, Moved, Outcome, Verb
 from bot.control_http import HttpChannel
 from core.clock import SystemClock
 from core.errors import InvalidState, StaleAttempt, Unauthorized, Unavailable
@@ -101,14 +102,17 @@ async def test_the_whole_command_and_its_result_travel(
     assert (settled.detail, settled.result) == ("sent", {"width": 1280})
 
 
-async def test_names_that_are_no_text_do_not_break_the_line(job: Job, channel: HttpChannel) -> None:
-    """D19: the API refuses them; the bot learns that it is not worth another try."""
-    await channel.report(moved(Event.BOT_STARTED))
-    broken = snapshot()
-    object.__setattr__(broken.participants[0], "display_name", "half \ud800")
-    with pytest.raises(Exception, match="not valid"):
-        await channel.report(broken)
-    await channel.renew()
+async def test_names_that_are_no_text_do_not_break_the_line(
+    api: Api, job: Job, channel: HttpChannel
+) -> None:
+    """D19: pages may call people anything."""
+    speaker = replace(snapshot().participants[0], display_name="Ada\x00 \ud800Park")
+    await channel.report(replace(snapshot(), participants=(speaker,)))
+    answer = ConsentAnswered(datetime.now(UTC), True, None, "Ada\x00 \ud800Park")
+    await channel.report(answer)
+    progress = (await api.book.read(job)).progress
+    assert progress is not None
+    assert progress["participants"][0]["displayName"] == "Ada Park"
 
 
 class LosesAnswers(httpx.AsyncBaseTransport):

@@ -246,9 +246,9 @@ async def test_the_stream_tells_how_verbs_ended_and_what_the_room_said(api: Api)
         leaving=False,
     )
     async with api.book.database.begin() as session:
-        more = {"fence": job.fence, "now": api.book.now}
-        await consent_answered(session, job.id, answer, **more)
-        await competing_bot_seen(session, job.id, otter, **more)
+        now, fence = api.book.now, job.fence
+        await consent_answered(session, job.id, answer, fence=fence, now=now)
+        await competing_bot_seen(session, job.id, otter, fence=fence, now=now)
     api.book.clock.advance(1)
     await api.book.report(job, Event.LEFT, job.fence)
     async with api.book.database.begin() as session:

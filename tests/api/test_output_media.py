@@ -14,7 +14,7 @@ import pytest
 
 from api.output_media import MOST_BODY_BYTES, MOST_BYTES, tidy
 from core.errors import StorageError
-from core.jobs.failures import ExitReason
+from core.jobs.failures import ExitReason, FailureCode
 from core.jobs.lifecycle import Status
 from core.jobs.media import media_key
 from core.jobs.models import Job
@@ -209,7 +209,7 @@ async def test_media_goes_when_the_job_ends(api: Api) -> None:
     job = await api.live_job()
     await lent(api, job)
     async with api.book.database.begin() as session:
-        ending = Settlement(ExitReason.KICKED, failure_code="removed_from_meeting")
+        ending = Settlement(ExitReason.KICKED, failure_code=FailureCode.REMOVED_FROM_MEETING)
         await settle(session, job.id, ending, now=api.book.now)
     await tidy(api.app.state.services)
     assert stored(api, job) == []

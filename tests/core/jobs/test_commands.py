@@ -7,7 +7,7 @@ import pytest
 from core.database import Database
 from core.jobs import commands
 from core.jobs.asking import request_verb
-from core.jobs.failures import ExitReason
+from core.jobs.failures import ExitReason, FailureCode
 from core.jobs.lifecycle import Status
 from core.jobs.models import JobCommand
 from core.jobs.notices import notices
@@ -34,7 +34,7 @@ async def test_when_the_job_ends_nothing_is_claimed_that_is_not_known(
         assert await commands.begin(session, begun.id, fence, now=book.now)
         await commands.settle(session, answered.id, Outcome.DONE, now=book.now, detail="taken")
     async with database.begin() as session:
-        kicked = Settlement(ExitReason.KICKED, failure_code="removed_from_meeting")
+        kicked = Settlement(ExitReason.KICKED, failure_code=FailureCode.REMOVED_FROM_MEETING)
         await settle_job(session, job.id, kicked, now=book.now)
     async with database.begin() as session:
         ended = {
