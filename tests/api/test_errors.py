@@ -200,4 +200,20 @@ async def test_the_document_never_mentions_422_and_covers_every_route(api: Api) 
         ("/healthz", "get"),
     }
     ids = [o["operationId"] for p in document["paths"].values() for o in p.values()]
-    assert {"createJob", "getJob", "cancelJob", "listJobs"} <= set(ids)
+    assert {"createJob", "getJob", "cancelJob", "listJobs", "requestRecordingPermission"} <= set(
+        ids
+    )
+    assert len(ids) == len(set(ids))
+
+
+async def test_each_route_names_its_scheme_and_what_it_takes(api: Api) -> None:
+    """AU-08: bots have a scheme of their own; the body that a route reads itself is described."""
+    paths = (await api.anonymous.get("/openapi.json")).json()["paths"]
+    ingest = paths["/api/v1/ingest"]["post"]
+    assert (ingest["tags"], ingest["security"]) == (["ingest"], [{"ingest": []}])
+    output = paths["/api/v1/jobs/{id}/output-media"]["post"]
+    assert (output["tags"], output["security"]) == (["bots"], [{"key": []}])
+    assert output["requestBody"]["required"] is True
+    schema = output["requestBody"]["content"]["application/json"]["schema"]
+    assert set(schema["properties"]) == {"kind", "url", "data", "loop"}
+    assert {"202", "400", "401", "404", "409", "413", "502", "503"} <= set(output["responses"])
