@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Final
@@ -12,25 +11,27 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
-from api import errors
+from api import errors, output_media
 from api.feed import JobFeed
+from api.keeping import keeping
 from api.middleware import BodyLimit, RequestFrame
-from api.routes import events, health, jobs
+from api.routes import events, health, ingest, jobs, socket, verbs
 from api.routes.health import server_version
 from api.services import Services
 from core.clock import Clock, SystemClock
-from core.database import Database
+from core.database import COMMANDS_CHANNEL, Database
 from core.dispatch.base import Dispatcher
 from core.dispatch.prefect import PrefectDispatcher
-from core.dispatch.submitting import submit_missing
-from core.errors import BadInput, Unavailable
+from core.errors import BadInput
 from core.network.addresses import Resolve, resolve
+from core.network.fetching import Fetcher
 from core.secrets import SecretBox
 from core.settings import Settings
+from core.storage.factory import create_storage
 
-log = logging.getLogger(__name__)
-
-REPAIR_SECONDS: Final = 5
+# An upload may hold three times its size in memory.
+UPLOADS_AT_ONCE: Final = 2
+FETCH_SECONDS: Final = 30.0
 DispatcherContext = AbstractAsyncContextManager[Dispatcher]
 
 
@@ -53,6 +54,12 @@ def create_app(
         raise BadInput("Set MEETBOT_DATABASE_URL to the URL of a PostgreSQL database.")
     url, box = settings.database_url, SecretBox(settings.encryption_keys)
     time = clock or SystemClock()
+    storage = create_storage(settings)
+    fetcher = Fetcher(
+        timeout_seconds=FETCH_SECONDS,
+        trusted_origins=settings.trusted_origins,
+        resolver=resolver,
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -67,11 +74,16 @@ def create_app(
                 box=box,
                 dispatcher=await stack.enter_async_context(make(database)),
                 feed=JobFeed(database, time),
+                command_feed=JobFeed(database, time, COMMANDS_CHANNEL),
                 resolver=resolver,
+                storage=storage,
+                fetcher=await stack.enter_async_context(fetcher),
+                uploads=asyncio.Semaphore(UPLOADS_AT_ONCE),
             )
             app.state.services = services
             await stack.enter_async_context(services.feed.running())
-            await stack.enter_async_context(_repairing(services))
+            await stack.enter_async_context(services.command_feed.running())
+            await stack.enter_async_context(keeping(services))
             yield
 
     # Its pages load nothing from elsewhere, so the documentation works without internet.
@@ -83,39 +95,14 @@ def create_app(
         redirect_slashes=False,
         servers=[{"url": settings.api.public_url}],
     )
-    for router in (jobs.router, events.router, health.router):
-        app.include_router(router)
+    for part in (jobs, events, verbs, socket, ingest, health):
+        app.include_router(part.router)
     errors.install(app)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, larger=[(output_media.ROUTE, output_media.MOST_BODY_BYTES)])
     # Added last, it is the outermost.
     app.add_middleware(RequestFrame)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
-
-
-@asynccontextmanager
-async def _repairing(services: Services) -> AsyncIterator[None]:
-    """Make missing flow runs in the background, so that no job is lost (design.md D2)."""
-
-    async def repair() -> None:
-        while True:
-            await services.clock.sleep(REPAIR_SECONDS)
-            try:
-                await submit_missing(
-                    services.database,
-                    services.dispatcher,
-                    services.clock,
-                    lead_seconds=services.settings.lifecycle.lead_seconds,
-                )
-            except Unavailable as exc:
-                log.warning("missing runs could not be looked for: %s", exc.message)
-
-    task = asyncio.create_task(repair(), name="repair missing runs")
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

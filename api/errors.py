@@ -94,6 +94,11 @@ def install(app: FastAPI) -> None:
 async def _on_meetbot_error(_: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, MeetbotError):
         raise error
+    return answer_to(error)
+
+
+def answer_to(error: MeetbotError) -> JSONResponse:
+    """What is answered to an error of the domain."""
     status = next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
     if status == 500:
         log.error("unexpected %s: %s", type(error).__name__, error.message, exc_info=error)
@@ -115,7 +120,13 @@ def _code(error: MeetbotError) -> str:
 async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
-    issues = [_issue(entry) for entry in error.errors()]
+    return answer_to_invalid(error.errors())
+
+
+def answer_to_invalid(errors: Sequence[Mapping[str, Any]]) -> JSONResponse:
+    """What is answered to input that does not validate; `errors` are pydantic's, `loc` with the
+    part of the request before the field."""
+    issues = [_issue(entry) for entry in errors]
     return envelope(400, f"The request is not valid: {issues[0].message}", issues=issues)
 
 

@@ -1,4 +1,4 @@
-"""Wakes this process's event streams: one listening connection, however many watch."""
+"""Wakes whoever watches a job in this process: one connection a channel, however many watch."""
 
 from __future__ import annotations
 
@@ -19,11 +19,16 @@ RECONNECT_SECONDS: Final = 1
 
 
 class JobFeed:
-    """Tells watchers that something about a job changed; what, they read from the tables."""
+    """Tells watchers that something about a job changed; what, they read from the tables.
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    Args:
+        channel: what is listened to: changes of jobs, or commands to their bots.
+    """
+
+    def __init__(self, database: Database, clock: Clock, channel: str = JOBS_CHANNEL) -> None:
         self._database = database
         self._clock = clock
+        self._channel = channel
         self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
     @asynccontextmanager
@@ -51,7 +56,7 @@ class JobFeed:
     async def _listen(self) -> None:
         while True:
             try:
-                async for job_id in self._database.listen(JOBS_CHANNEL):
+                async for job_id in self._database.listen(self._channel):
                     self._wake(job_id)
             except Unavailable as exc:
                 log.warning("the job feed lost its connection: %s", exc.message)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Sequence
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -10,11 +12,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
 from api.errors import INTERNAL_MESSAGE, envelope
+from core.errors import TooLarge
 
 log = logging.getLogger(__name__)
 
 MOST_BODY_BYTES: Final = 1 << 20
-TOO_LARGE_MESSAGE: Final = "The body is larger than 1 MiB."
 
 
 class RequestFrame:
@@ -47,23 +49,39 @@ class RequestFrame:
 
 
 class BodyLimit:
-    """Reads each body before the application does, and refuses what is too large (CV-18)."""
+    """Reads each body before the application does, and refuses what is too large (CV-18).
 
-    def __init__(self, app: ASGIApp, most: int = MOST_BODY_BYTES) -> None:
+    Args:
+        larger: paths that take more, and how much. Their bodies are read by the route itself,
+            when it knows who sends them; it gets a TooLarge from its `Request`.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        most: int = MOST_BODY_BYTES,
+        larger: Sequence[tuple[re.Pattern[str], int]] = (),
+    ) -> None:
         self._app = app
         self._most = most
+        self._larger = tuple(larger)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        larger = self._larger_limit(scope["path"])
+        most = larger or self._most
         announced = Headers(scope=scope).get("content-length", "")
-        if announced.isdigit() and int(announced[:18]) > self._most:
-            await envelope(413, TOO_LARGE_MESSAGE)(scope, receive, send)
+        if announced.isdigit() and int(announced[:18]) > most:
+            await envelope(413, _too_large(most))(scope, receive, send)
+            return
+        if larger is not None:
+            await self._app(scope, _counted(receive, larger), send)
             return
         body = await self._read(receive)
         if body is None:
-            await envelope(413, TOO_LARGE_MESSAGE)(scope, receive, send)
+            await envelope(413, _too_large(most))(scope, receive, send)
             return
         whole: Message = {"type": "http.request", "body": body, "more_body": False}
         pending = [whole]
@@ -72,6 +90,9 @@ class BodyLimit:
             return pending.pop() if pending else await receive()
 
         await self._app(scope, replay, send)
+
+    def _larger_limit(self, path: str) -> int | None:
+        return next((most for route, most in self._larger if route.fullmatch(path)), None)
 
     async def _read(self, receive: Receive) -> bytes | None:
         """The whole body; None when it is too large. A client that went away sent what it sent."""
@@ -83,3 +104,21 @@ class BodyLimit:
                 return None
             if message["type"] != "http.request" or not message.get("more_body", False):
                 return bytes(body)
+
+
+def _counted(receive: Receive, most: int) -> Receive:
+    read = 0
+
+    async def counting() -> Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > most:
+            raise TooLarge(_too_large(most))
+        return message
+
+    return counting
+
+
+def _too_large(most: int) -> str:
+    return f"The body is larger than {most >> 20} MiB."

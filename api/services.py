@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from api.feed import JobFeed
@@ -9,8 +10,10 @@ from core.clock import Clock
 from core.database import Database
 from core.dispatch.base import Dispatcher
 from core.network.addresses import Resolve
+from core.network.fetching import Fetcher
 from core.secrets import SecretBox
 from core.settings import Settings
+from core.storage.base import Storage
 
 
 @dataclass(frozen=True)
@@ -21,4 +24,10 @@ class Services:
     box: SecretBox
     dispatcher: Dispatcher
     feed: JobFeed
+    # Wakes long polls of bots that are told their commands over HTTP.
+    command_feed: JobFeed
     resolver: Resolve
+    storage: Storage
+    fetcher: Fetcher
+    # Each upload holds its bytes in memory, twice while they are decoded.
+    uploads: asyncio.Semaphore

@@ -1,6 +1,7 @@
 """What a bot process says and hears: reports out, commands in, a lease to renew (design.md D3).
 
-The bot knows only this interface. `flows.channel` implements it over the database.
+The bot knows only this interface. `flows.channel` implements it over the database,
+`bot.control_http` over HTTP for bots in another network.
 """
 
 from __future__ import annotations
@@ -64,7 +65,18 @@ class ConsentAnswered:
     display_name: str
 
 
-Report = Moved | Progress | ConsentAnswered
+@dataclass(frozen=True)
+class CompetingBotSeen:
+    """Another company's notetaker is in the room; told once per detected bot (LC-30)."""
+
+    at: datetime
+    participant_id: str
+    display_name: str
+    bot_name: str
+    leaving: bool
+
+
+Report = Moved | Progress | ConsentAnswered | CompetingBotSeen
 
 
 class ControlChannel(Protocol):

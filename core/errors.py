@@ -8,7 +8,8 @@
     ├── TooLarge                    too_large             customer
     ├── RateLimited                 rate_limited          customer
     ├── InvalidState                invalid_state         customer
-    │   └── JobHeld
+    │   ├── JobHeld
+    │   └── UnsupportedOnPlatform   unsupported_on_platform
     ├── IdempotencyMismatch         idempotency_mismatch  customer
     ├── Unavailable                 unavailable     yes   us
     ├── StorageError                storage_error   yes   customer
@@ -106,6 +107,12 @@ class InvalidState(MeetbotError):
 
 class JobHeld(InvalidState):
     """Another attempt holds the job's lease."""
+
+
+class UnsupportedOnPlatform(InvalidState):
+    """The meeting platform has no such thing (API-12, API-71)."""
+
+    code = "unsupported_on_platform"
 
 
 class IdempotencyMismatch(MeetbotError):

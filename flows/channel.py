@@ -5,13 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import asdict
 from typing import Any, Final
 
-from bot.control import Command, Moved, Progress, Report
+from bot.control import (
+    Command,
+    CompetingBotSeen,
+    ConsentAnswered,
+    Moved,
+    Progress,
+    Report,
+)
 from core.clock import Clock
 from core.database import COMMANDS_CHANNEL, Database
 from core.errors import Unavailable
-from core.jobs import commands, leases, service
+from core.jobs import commands, leases, notices, service
 from core.jobs.verbs import Outcome
 
 # The safety net under LISTEN/NOTIFY: how long a command may wait when a notice was lost.
@@ -45,28 +53,31 @@ class DatabaseChannel:
         self.progress: Progress | None = None
 
     async def report(self, report: Report) -> None:
+        job_id, fence, now = self._job_id, self._fence, self._clock.now()
         async with self._database.begin() as session:
             match report:
                 case Moved():
                     await service.apply_event(
                         session,
-                        self._job_id,
+                        job_id,
                         report.event,
-                        fence=self._fence,
-                        now=self._clock.now(),
+                        fence=fence,
+                        now=now,
                         at=report.at,
                         recording_state=report.recording_state,
                     )
                 case Progress():
                     self.progress = report
-                    await service.save_progress(
-                        session,
-                        self._job_id,
-                        _live(report),
-                        fence=self._fence,
-                        now=self._clock.now(),
-                    )
-        if isinstance(report, Moved):
+                    live = _live(report)
+                    await service.save_progress(session, job_id, live, fence=fence, now=now)
+                case ConsentAnswered():
+                    answer = notices.Consent.model_validate(asdict(report))
+                    await notices.consent_answered(session, job_id, answer, fence=fence, now=now)
+                case CompetingBotSeen():
+                    seen = notices.CompetingBot.model_validate(asdict(report))
+                    await notices.competing_bot_seen(session, job_id, seen, fence=fence, now=now)
+        if not isinstance(report, Progress):
+            # Everything else may have a webhook.
             self._on_event()
 
     async def commands(self) -> AsyncIterator[Command]:

@@ -6,13 +6,16 @@ import asyncio
 import os
 import signal
 import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from core.clock import SystemClock
 from core.logs import configure_logging
 from core.settings import Settings
+
+# How long the API waits for its open connections when it is told to end.
+SHUTDOWN_SECONDS: Final = 3
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -47,6 +50,7 @@ def api() -> None:
     import uvicorn
 
     from api.app import create_app
+    from api.routes.socket import MOST_CHARACTERS
 
     settings = Settings()
     uvicorn.run(
@@ -55,6 +59,9 @@ def api() -> None:
         port=settings.api.port,
         log_config=None,
         access_log=False,
+        ws_max_size=MOST_CHARACTERS,
+        # Event streams and long polls of bots stay open; both come back by themselves.
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
 
 

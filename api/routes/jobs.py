@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
 
+from api import ending
 from api.dependencies import CallerDep, OwnedJob, ServicesDep
 from api.new_job import checked_job
 from api.pagination import Cursor, Limit, decode_cursor, encode_cursor
@@ -18,12 +19,10 @@ from api.schemas.wire import MomentIn
 from api.services import Services
 from core.dispatch.submitting import submit_job
 from core.errors import BadInput, Issue, Unavailable
-from core.jobs import service
 from core.jobs.creation import create_job
 from core.jobs.lifecycle import Status
 from core.jobs.listing import JobFilter, list_jobs
 from core.jobs.models import Job
-from core.jobs.verbs import Verb
 from core.platforms.registry import PLATFORMS, parse_platform
 
 log = logging.getLogger(__name__)
@@ -118,9 +117,7 @@ async def get(job: OwnedJob) -> JobOut:
 )
 async def cancel(job: OwnedJob, services: ServicesDep) -> None:
     """Take the bot away; what it recorded is delivered."""
-    async with services.database.begin() as session:
-        done = await service.request_cancel(session, job.id, now=services.clock.now())
-    await _cancel_run(services, done)
+    await ending.cancel(services, job)
 
 
 @router.post(
@@ -131,10 +128,7 @@ async def cancel(job: OwnedJob, services: ServicesDep) -> None:
 )
 async def leave(job: OwnedJob, services: ServicesDep) -> VerbResult:
     """Have the bot leave and deliver; before it is in the meeting this cancels the job."""
-    async with services.database.begin() as session:
-        done = await service.request_leave(session, job.id, now=services.clock.now())
-    await _cancel_run(services, done)
-    return VerbResult.of(done.command, Verb.LEAVE)
+    return await ending.leave(services, job)
 
 
 async def _submit(services: Services, job: Job) -> None:
@@ -151,17 +145,6 @@ async def _submit(services: Services, job: Job) -> None:
             )
     except (Unavailable, TimeoutError) as exc:
         log.warning("%s has no flow run yet: %s", job.id, exc)
-
-
-async def _cancel_run(services: Services, done: service.Cancellation | service.Departure) -> None:
-    """Only when nobody works on the job: a living bot ends its own run, after delivering."""
-    if not done.over or done.job.flow_run_id is None:
-        return
-    try:
-        await services.dispatcher.cancel(done.job.flow_run_id)
-    except Unavailable as exc:
-        # The run finds its job cancelled as soon as it starts.
-        log.warning("the run of %s was not cancelled: %s", done.job.id, exc.message)
 
 
 def _statuses(text: str | None) -> frozenset[Status]:

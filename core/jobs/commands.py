@@ -16,12 +16,17 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.database import COMMANDS_CHANNEL, notify
 from core.errors import NotFound
 from core.ids import new_id
+from core.jobs.live_models import NoticeKind
 from core.jobs.models import JobCommand
+from core.jobs.notices import note
 from core.jobs.rows import locked_job
-from core.jobs.verbs import Outcome, Verb
+from core.jobs.verbs import ONCE, Outcome, Verb
 from core.texts import plain_text
 
 LOST: Final = "The bot's process died while it did this; whether it was done is not known."
+NEVER_BEGUN: Final = "The job ended before the bot did this."
+ENDED_MEANWHILE: Final = "The job ended while the bot did this; whether it was done is not known."
+ENDED: Final = "The job ended."
 
 
 async def issue(
@@ -31,10 +36,15 @@ async def issue(
     *,
     now: datetime,
     payload: dict[str, Any] | None = None,
+    command_id: str | None = None,
 ) -> JobCommand:
     """Write a command; its bot is woken when the transaction commits."""
     command = JobCommand(
-        id=new_id("cmd"), job_id=job_id, verb=verb, payload=payload or {}, issued_at=now
+        id=command_id or new_id("cmd"),
+        job_id=job_id,
+        verb=verb,
+        payload=payload or {},
+        issued_at=now,
     )
     session.add(command)
     await session.flush()
@@ -65,16 +75,11 @@ async def begin(session: AsyncSession, command_id: str, fence: int, *, now: date
         NotFound: no such command.
         StaleAttempt: a newer attempt holds the job.
     """
-    found = await session.get(JobCommand, command_id)
-    if found is None:
-        raise NotFound(f"There is no command {command_id}.")
-    # The job first, as everybody who locks both.
-    await locked_job(session, found.job_id, fence=fence)
-    command = await _locked(session, command_id)
+    command = await _locked(session, command_id, fence=fence)
     if command.settled_at is not None:
         return False
     if command.acting_fence is not None:
-        _settle(command, Outcome.UNKNOWN, now, LOST)
+        await _settle(session, command, Outcome.UNKNOWN, now, LOST)
         return False
     command.acting_fence = fence
     return True
@@ -96,31 +101,54 @@ async def settle(
     """
     command = await _locked(session, command_id)
     if command.settled_at is None:
-        _settle(command, outcome, now, detail)
         command.result = result
+        await _settle(session, command, outcome, now, detail)
     return command
-
-
-async def _locked(session: AsyncSession, command_id: str) -> JobCommand:
-    command = await session.get(
-        JobCommand, command_id, with_for_update=True, populate_existing=True
-    )
-    if command is None:
-        raise NotFound(f"There is no command {command_id}.")
-    return command
-
-
-def _settle(command: JobCommand, outcome: Outcome, now: datetime, detail: str) -> None:
-    command.settled_at, command.outcome, command.detail = now, outcome, plain_text(detail, 2000)
 
 
 async def settle_all(
     session: AsyncSession, job_id: str, outcome: Outcome, *, now: datetime
 ) -> None:
-    """The job is over: nothing stays open."""
-    statement = select(JobCommand).where(
-        JobCommand.job_id == job_id, col(JobCommand.settled_at).is_(None)
+    """The job, locked by the caller, is over: nothing stays open.
+
+    State verbs are answered with `outcome`; of what is done at most once nothing is claimed that
+    is not known.
+    """
+    statement = (
+        select(JobCommand)
+        .where(JobCommand.job_id == job_id, col(JobCommand.settled_at).is_(None))
+        .order_by(col(JobCommand.issued_at), col(JobCommand.id))
     )
     for command in (await session.exec(statement)).all():
-        command.settled_at, command.outcome = now, outcome
-        command.detail = "The job ended."
+        if command.verb not in ONCE:
+            await _settle(session, command, outcome, now, ENDED)
+        elif command.acting_fence is None:
+            await _settle(session, command, Outcome.REFUSED, now, NEVER_BEGUN)
+        else:
+            await _settle(session, command, Outcome.UNKNOWN, now, ENDED_MEANWHILE)
+
+
+async def _locked(
+    session: AsyncSession, command_id: str, *, fence: int | None = None
+) -> JobCommand:
+    """The command's row, locked, after that of its job: in this order, as everybody."""
+    found = await session.get(JobCommand, command_id)
+    if found is None:
+        raise NotFound(f"There is no command {command_id}.")
+    await locked_job(session, found.job_id, fence=fence)
+    return await session.get_one(
+        JobCommand, command_id, with_for_update=True, populate_existing=True
+    )
+
+
+async def _settle(
+    session: AsyncSession, command: JobCommand, outcome: Outcome, now: datetime, detail: str
+) -> None:
+    command.settled_at, command.outcome, command.detail = now, outcome, plain_text(detail, 2000)
+    data = {
+        "commandId": command.id,
+        "verb": command.verb.value,
+        "outcome": outcome.value,
+        "detail": command.detail,
+    }
+    await note(session, command.job_id, NoticeKind.COMMAND, data, at=now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -19,13 +19,13 @@ from core.jobs.failures import ExitReason
 from core.jobs.lifecycle import Event, RecordingState, Status
 from core.jobs.models import Job, JobCommand
 from core.jobs.rows import ABSENT, leased, locked_job
+from core.jobs.rules import BEFORE_ROOM as BEFORE_ROOM
+from core.jobs.rules import IN_CALL as IN_CALL
+from core.jobs.rules import check_allowed
 from core.jobs.settlement import Settlement, settle
 from core.jobs.transitions import move
 from core.jobs.verbs import Outcome, Verb
 from core.texts import plain_text
-
-BEFORE_ROOM: Final = frozenset({Status.QUEUED, Status.JOINING, Status.ENTERING_LOBBY})
-IN_CALL: Final = frozenset({Status.IN_MEETING, Status.RECORDING})
 
 
 class LiveSpeaker(BaseModel):
@@ -117,17 +117,16 @@ async def request_leave(session: AsyncSession, job_id: str, *, now: datetime) ->
         InvalidState: the bot has left already.
     """
     job = await locked_job(session, job_id)
+    check_allowed(Verb.LEAVE, job.status, job.recording_state)
     if job.status in IN_CALL:
         command = await commands.issue(session, job_id, Verb.LEAVE, now=now)
         return Departure(job, over=False, command=command)
-    if job.status not in BEFORE_ROOM:
-        raise InvalidState(f"The job is {job.status}; leave-call needs a bot in the meeting.")
     done = await request_cancel(session, job_id, now=now)
     if done.command is not None:
         return Departure(done.job, over=False, command=done.command)
     # Nobody is there to be told.
     command = await commands.issue(session, job_id, Verb.CANCEL, now=now)
-    command.settled_at, command.outcome = now, Outcome.DONE
+    command = await commands.settle(session, command.id, Outcome.DONE, now=now)
     return Departure(done.job, over=True, command=command)
 
 

@@ -20,7 +20,7 @@ DISCORD: Final = PlatformSpec(
         "discord://123456789012345678/223456789012345678/1",
         "https://discord.com/channels/123456789012345678/223456789012345678",
     ),
-    capabilities=Capabilities(chat=True),
+    capabilities=Capabilities(chat=True, speak=True),
     entry_delay_seconds=300,
     scheme="discord",
 )

@@ -25,6 +25,15 @@ JITSI: Final = PlatformSpec(
         "https://meet.jit.si.evil.example/cs101",
     ),
     capabilities=Capabilities(
-        lobby=True, captions=True, chat=True, host_role=True, stop_incoming_video=True
+        lobby=True,
+        captions=True,
+        chat=True,
+        host_role=True,
+        stop_incoming_video=True,
+        pin=True,
+        screenshot=True,
+        speak=True,
+        show_image=True,
+        share_video=True,
     ),
 )

@@ -31,6 +31,16 @@ MEET: Final = PlatformSpec(
         "https://google.com/abc-defg-hij",
         "https://xmeet.google.com/abc-defg-hij",
     ),
-    capabilities=Capabilities(lobby=True, captions=True, chat=True, host_role=True),
+    capabilities=Capabilities(
+        lobby=True,
+        captions=True,
+        chat=True,
+        host_role=True,
+        pin=True,
+        screenshot=True,
+        speak=True,
+        show_image=True,
+        share_video=True,
+    ),
     aliases={"google_meet": None, "google-meet": None, "gmeet": None},
 )

@@ -51,6 +51,16 @@ TEAMS: Final = PlatformSpec(
         "https://teams.live.com.evil.example/meet/9312345678901",
         "https://microsoft.com/meet/9312345678901",
     ),
-    capabilities=Capabilities(lobby=True, captions=True, chat=True, host_role=True),
+    capabilities=Capabilities(
+        lobby=True,
+        captions=True,
+        chat=True,
+        host_role=True,
+        pin=True,
+        screenshot=True,
+        speak=True,
+        show_image=True,
+        share_video=True,
+    ),
     aliases={"msteams": None, "microsoft_teams": None},
 )

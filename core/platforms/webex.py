@@ -37,5 +37,15 @@ WEBEX: Final = PlatformSpec(
         "https://www.webex.com/pricing",
         "https://acme.webex.com/meet/",
     ),
-    capabilities=Capabilities(lobby=True, captions=True, chat=True, host_role=True),
+    capabilities=Capabilities(
+        lobby=True,
+        captions=True,
+        chat=True,
+        host_role=True,
+        pin=True,
+        screenshot=True,
+        speak=True,
+        show_image=True,
+        share_video=True,
+    ),
 )

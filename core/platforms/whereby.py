@@ -29,5 +29,14 @@ WHEREBY: Final = PlatformSpec(
         "https://whereby.com/information/pricing",
         "https://whereby.com/user",
     ),
-    capabilities=Capabilities(lobby=True, chat=True, host_role=True),
+    capabilities=Capabilities(
+        lobby=True,
+        chat=True,
+        host_role=True,
+        pin=True,
+        screenshot=True,
+        speak=True,
+        show_image=True,
+        share_video=True,
+    ),
 )

@@ -37,6 +37,16 @@ ZOOM: Final = PlatformSpec(
         "https://zoom.us/j/12345",
         "https://zoom.us/j/123456789012",
     ),
-    capabilities=Capabilities(lobby=True, captions=True, chat=True, host_role=True),
+    capabilities=Capabilities(
+        lobby=True,
+        captions=True,
+        chat=True,
+        host_role=True,
+        pin=True,
+        screenshot=True,
+        speak=True,
+        show_image=True,
+        share_video=True,
+    ),
     aliases={"zoom_web": "web", "zoom_sdk": "sdk"},
 )

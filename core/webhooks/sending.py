@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
 from core.clock import Clock
 from core.errors import BadInput
-from core.network.addresses import Resolve, Target, resolve, resolve_url
+from core.network.addresses import Resolve, resolve
+from core.network.pinned import REDIRECTED, PinnedClient
 
 GONE: Final = 410
 USER_AGENT: Final = "meetbot-webhooks/1"
@@ -53,15 +53,9 @@ class Sender:
         resolver: Resolve = resolve,
     ) -> None:
         self._timeout = timeout_seconds
-        self._trusted = tuple(trusted_origins)
         self._clock = clock
-        self._resolver = resolver
-        self._client = httpx.AsyncClient(
-            timeout=timeout_seconds,
-            follow_redirects=False,
-            trust_env=False,
-            # A connection is made to the address that was just checked, so none is kept.
-            limits=httpx.Limits(max_keepalive_connections=0),
+        self._client = PinnedClient(
+            timeout_seconds=timeout_seconds, trusted_origins=trusted_origins, resolver=resolver
         )
 
     async def __aenter__(self) -> Self:
@@ -73,7 +67,7 @@ class Sender:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._client.aclose()
+        await self._client.__aexit__(kind, error, trace)
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send once. Never raises for what a receiver or the network does."""
@@ -82,8 +76,10 @@ class Sender:
         error: str | None = None
         try:
             async with asyncio.timeout(self._timeout):
-                target = await resolve_url(url, self._trusted, resolver=self._resolver)
-                status_code = await self._post_to(target, url, body, headers)
+                sent = {**headers, "user-agent": USER_AGENT}
+                async with self._client.sending("POST", url, sent, body) as response:
+                    # The answer's body says nothing to us and could be endless.
+                    status_code = response.status_code
         except TimeoutError:
             error = f"No answer within {self._timeout:g} s."
         except BadInput as exc:
@@ -92,39 +88,5 @@ class Sender:
             error = f"{type(exc).__name__}: {exc}"[:500]
         latency_ms = round((self._clock.monotonic() - began) * 1000)
         if status_code is not None and 300 <= status_code < 400:
-            error = "Redirects are not followed; give the final address."
+            error = REDIRECTED
         return Answer(status_code, latency_ms, error)
-
-    async def _post_to(
-        self, target: Target, url: str, body: bytes, headers: Mapping[str, str]
-    ) -> int:
-        """Try the checked addresses in turn; the name stays in TLS and in the Host header."""
-        failure: httpx.ConnectError | None = None
-        for address in target.addresses:
-            request = self._client.build_request(
-                "POST",
-                _at_address(url, address, target.port),
-                content=body,
-                headers={
-                    **headers,
-                    "host": urlsplit(url).netloc,
-                    "user-agent": USER_AGENT,
-                    "connection": "close",
-                },
-                extensions={"sni_hostname": target.host},
-            )
-            try:
-                response = await self._client.send(request, stream=True)
-            except httpx.ConnectError as exc:
-                failure = exc
-                continue
-            # The answer's body says nothing to us and could be endless.
-            await response.aclose()
-            return response.status_code
-        raise failure or httpx.ConnectError("The name has no address.")
-
-
-def _at_address(url: str, address: str, port: int) -> str:
-    host = f"[{address}]" if ":" in address else address
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, f"{host}:{port}", parts.path or "/", parts.query, ""))

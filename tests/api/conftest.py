@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,10 +18,16 @@ from api.app import create_app
 from core.accounts.service import mint_key
 from core.database import Database
 from core.errors import Unavailable
+from core.jobs import commands
+from core.jobs.lifecycle import Status
+from core.jobs.models import Job, JobCommand
+from core.jobs.verbs import Outcome
 from core.secrets import SecretBox
-from core.settings import Settings
+from core.settings import Settings, StorageSettings
+from core.storage.base import Storage
 from tests.support.clock import ManualClock
 from tests.support.jobs import JobBook
+from tests.support.ports import free_port
 
 MEET = "https://meet.google.com/abc-defg-hij"
 ROOM = "http://127.0.0.1:8081/r/room1?t=guest"
@@ -77,6 +84,27 @@ class Api:
     dispatcher: LoggingDispatcher
     book: JobBook
 
+    @property
+    def storage(self) -> Storage:
+        storage: Storage = self.app.state.services.storage
+        return storage
+
+    async def live_job(self, status: Status = Status.RECORDING, **changes: Any) -> Job:
+        """A job whose bot is in a meeting."""
+        job = await self.book.add(**changes)
+        await self.book.bring_to(job, status)
+        return await self.book.read(job)
+
+    async def told(self, job: Job) -> list[JobCommand]:
+        """What the job's bot was told and has not settled."""
+        async with self.book.database.begin() as session:
+            return list(await commands.claim_open(session, job.id, job.fence))
+
+    async def settle(self, command_id: str, outcome: Outcome, **more: Any) -> None:
+        """What a bot answers."""
+        async with self.book.database.begin() as session:
+            await commands.settle(session, command_id, outcome, now=self.book.now, **more)
+
     async def create(self, **body: Any) -> dict[str, Any]:
         answer = await self.live.post("/api/v1/jobs", json={"meetingUrl": MEET} | body)
         assert answer.status_code == 201, answer.text
@@ -85,11 +113,21 @@ class Api:
 
 
 @pytest.fixture
-def settings(database_url: SecretStr, encryption_key: SecretStr) -> Settings:
+def trusted_port() -> int:
+    """A loopback port that the operator trusts, and that nobody listens on yet."""
+    return free_port()
+
+
+@pytest.fixture
+def settings(
+    database_url: SecretStr, encryption_key: SecretStr, tmp_path: Path, trusted_port: int
+) -> Settings:
     return Settings(
+        data_dir=tmp_path,
+        storage=StorageSettings(link_secret=SecretStr("a secret for links")),
         database_url=database_url,
         encryption_keys=(encryption_key,),
-        trusted_origins=("http://127.0.0.1:9000",),
+        trusted_origins=("http://127.0.0.1:9000", f"http://127.0.0.1:{trusted_port}"),
     )
 
 

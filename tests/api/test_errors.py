@@ -94,6 +94,7 @@ CASES: list[tuple[Callable[[], Exception], int, str, str]] = [
     (lambda: domain.BadInput("Say what."), 400, "invalid_input", "invalid_input"),
     (lambda: domain.PaymentRequired("Pay."), 402, "payment_required", "credit_exhausted"),
     (lambda: domain.InvalidState("No."), 409, "conflict", "invalid_state"),
+    (lambda: domain.UnsupportedOnPlatform("No."), 409, "conflict", "unsupported_on_platform"),
     (lambda: domain.IdempotencyMismatch("No."), 409, "conflict", "idempotency_mismatch"),
     (lambda: domain.StaleAttempt("Old."), 409, "conflict", "stale_attempt"),
     (lambda: RateLimited("Slow down.", 7), 429, "rate_limited", "rate_limited"),
@@ -185,7 +186,34 @@ async def test_the_document_never_mentions_422_and_covers_every_route(api: Api) 
         ("/api/v1/jobs/{id}", "delete"),
         ("/api/v1/jobs/{id}/leave-call", "post"),
         ("/api/v1/jobs/{id}/events", "get"),
+        ("/api/v1/jobs/{id}/request-recording-permission", "post"),
+        ("/api/v1/jobs/{id}/pause-recording", "post"),
+        ("/api/v1/jobs/{id}/resume-recording", "post"),
+        ("/api/v1/jobs/{id}/stop-recording", "post"),
+        ("/api/v1/jobs/{id}/start-recording", "post"),
+        ("/api/v1/jobs/{id}/send-chat-message", "post"),
+        ("/api/v1/jobs/{id}/pin-participant", "post"),
+        ("/api/v1/jobs/{id}/screenshot", "post"),
+        ("/api/v1/jobs/{id}/output-media", "post"),
+        ("/api/v1/jobs/{id}/output-media", "delete"),
+        ("/api/v1/ingest", "post"),
         ("/healthz", "get"),
     }
     ids = [o["operationId"] for p in document["paths"].values() for o in p.values()]
-    assert {"createJob", "getJob", "cancelJob", "listJobs"} <= set(ids)
+    assert {"createJob", "getJob", "cancelJob", "listJobs", "requestRecordingPermission"} <= set(
+        ids
+    )
+    assert len(ids) == len(set(ids))
+
+
+async def test_each_route_names_its_scheme_and_what_it_takes(api: Api) -> None:
+    """AU-08: bots have a scheme of their own; the body that a route reads itself is described."""
+    paths = (await api.anonymous.get("/openapi.json")).json()["paths"]
+    ingest = paths["/api/v1/ingest"]["post"]
+    assert (ingest["tags"], ingest["security"]) == (["ingest"], [{"ingest": []}])
+    output = paths["/api/v1/jobs/{id}/output-media"]["post"]
+    assert (output["tags"], output["security"]) == (["bots"], [{"key": []}])
+    assert output["requestBody"]["required"] is True
+    schema = output["requestBody"]["content"]["application/json"]["schema"]
+    assert set(schema["properties"]) == {"kind", "url", "data", "loop"}
+    assert {"202", "400", "401", "404", "409", "413", "502", "503"} <= set(output["responses"])

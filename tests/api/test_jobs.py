@@ -13,11 +13,14 @@ import pytest
 from ulid import ULID
 
 from api.routes import jobs as job_routes
+from core.jobs import commands
 from core.jobs.failures import ExitReason, FailureCode
 from core.jobs.lifecycle import Event, Status
 from core.jobs.models import Job
+from core.jobs.notices import CompetingBot, Consent, competing_bot_seen, consent_answered
 from core.jobs.service import LiveProgress, save_progress
 from core.jobs.settlement import Settlement, settle
+from core.jobs.verbs import Outcome, Verb
 from tests.api.conftest import Api, client, key_of
 from tests.support.jobs import JobBook
 
@@ -225,11 +228,75 @@ async def test_the_stream_tells_each_move_and_ends_with_the_last(api: Api) -> No
     assert shown[-1]["recordedSeconds"] == 2.5
 
 
+async def test_the_stream_tells_how_verbs_ended_and_what_the_room_said(api: Api) -> None:
+    """API-16, PL-20, LC-30: in the order in which it happened, the end last."""
+    job = await api.live_job()
+    async with api.book.database.begin() as session:
+        command = await commands.issue(session, job.id, Verb.CHAT, now=api.book.now)
+        await commands.settle(
+            session, command.id, Outcome.REFUSED, now=api.book.now, detail="The chat is closed."
+        )
+    api.book.clock.advance(1)
+    answer = Consent(at=api.book.now, granted=False, participant_id=None, display_name="Ada")
+    otter = CompetingBot(
+        at=api.book.now,
+        participant_id="prt_2",
+        display_name="Otter.ai",
+        bot_name="Otter",
+        leaving=False,
+    )
+    async with api.book.database.begin() as session:
+        now, fence = api.book.now, job.fence
+        await consent_answered(session, job.id, answer, fence=fence, now=now)
+        await competing_bot_seen(session, job.id, otter, fence=fence, now=now)
+    api.book.clock.advance(1)
+    await api.book.report(job, Event.LEFT, job.fence)
+    async with api.book.database.begin() as session:
+        await commands.issue(session, job.id, Verb.LEAVE, now=api.book.now)
+        await settle(session, job.id, Settlement(ExitReason.CALL_ENDED), now=api.book.now)
+    events = read_stream((await api.live.get(f"/api/v1/jobs/{job.id}/events")).text)
+    assert [kind for kind, _ in events] == [
+        *["status"] * 3,
+        "command",
+        "consent",
+        "competing_bot",
+        "status",
+        "command",
+        "status",
+    ]
+    assert events[3][1] == {
+        "jobId": job.id,
+        "commandId": command.id,
+        "verb": "send-chat-message",
+        "outcome": "refused",
+        "detail": "The chat is closed.",
+        "at": "2026-05-09T14:00:00.000Z",
+    }
+    assert events[4][1] == {
+        "jobId": job.id,
+        "granted": False,
+        "participantId": None,
+        "displayName": "Ada",
+        "at": "2026-05-09T14:00:01.000Z",
+    }
+
+
+@pytest.mark.parametrize("last", ["1", "1-0", "999999999", "nonsense", "-1"])
+async def test_any_last_event_id_is_taken(api: Api, last: str) -> None:
+    """Older ids had one number; what is none of ours means from the beginning."""
+    job = await api.book.add()
+    await ended(api.book, job)
+    answer = await api.live.get(f"/api/v1/jobs/{job.id}/events", headers={"last-event-id": last})
+    assert answer.status_code == 200
+    if last in {"nonsense", "-1"}:
+        assert len(read_stream(answer.text)) == 5
+
+
 async def test_a_stream_goes_on_after_the_last_seen_event(api: Api) -> None:
     job = await api.book.add()
     await ended(api.book, job)
     whole = (await api.live.get(f"/api/v1/jobs/{job.id}/events")).text
-    ids = re.findall(r"^id: (\d+)$", whole, re.MULTILINE)
+    ids = re.findall(r"^id: ([\d-]+)$", whole, re.MULTILINE)
     rest = await api.live.get(f"/api/v1/jobs/{job.id}/events", headers={"last-event-id": ids[-2]})
     assert [data["status"] for _, data in read_stream(rest.text)] == ["completed"]
 

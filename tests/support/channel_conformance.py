@@ -11,7 +11,18 @@ from typing import Any
 
 import pytest
 
-from bot.control import Command, ControlChannel, Moved, Outcome, Progress, Speaking, Verb
+from bot.control import (
+    Command,
+    CompetingBotSeen,
+    ConsentAnswered,
+    ControlChannel,
+    Moved,
+    Outcome,
+    Progress,
+    Report,
+    Speaking,
+    Verb,
+)
 from core.errors import InvalidState, StaleAttempt
 from core.jobs.lifecycle import Event, RecordingState, Status
 
@@ -36,6 +47,15 @@ def snapshot() -> Progress:
     return Progress(datetime.now(UTC), 1.0, 1000, (speaker,))
 
 
+def seen_in_the_room() -> list[Report]:
+    now = datetime.now(UTC)
+    return [
+        ConsentAnswered(now, True, "prt_1", "Ada Park"),
+        ConsentAnswered(now, False, None, "somebody"),
+        CompetingBotSeen(now, "prt_2", "Otter.ai", "Otter", leaving=False),
+    ]
+
+
 async def heard(commands: AsyncIterator[Command], count: int) -> list[Command]:
     async with asyncio.timeout(10):
         return [await anext(commands) for _ in range(count)]
@@ -58,6 +78,13 @@ class ChannelConformance:
     async def test_progress_moves_nothing(self, line: Line) -> None:
         await line.channel.report(moved(Event.BOT_STARTED))
         await line.channel.report(snapshot())
+        assert await line.status() is Status.JOINING
+
+    async def test_what_is_seen_in_the_room_moves_nothing(self, line: Line) -> None:
+        """PL-20, LC-30."""
+        await line.channel.report(moved(Event.BOT_STARTED))
+        for report in seen_in_the_room():
+            await line.channel.report(report)
         assert await line.status() is Status.JOINING
 
     async def test_commands_issued_before_and_after_listening_arrive_in_order(
@@ -116,6 +143,9 @@ class ChannelConformance:
             await line.channel.report(moved(Event.ADMITTED))
         with pytest.raises(StaleAttempt):
             await line.channel.report(snapshot())
+        for report in seen_in_the_room():
+            with pytest.raises(StaleAttempt):
+                await line.channel.report(report)
         with pytest.raises(StaleAttempt):
             await line.channel.renew()
         with pytest.raises(StaleAttempt):

@@ -1,0 +1,68 @@
+"""What this process does besides answering: missing runs, lent media, old message numbers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from api.output_media import tidy
+from api.services import Services
+from core.dispatch.submitting import submit_missing
+from core.errors import Unavailable
+from core.jobs.ingest import forget
+
+log = logging.getLogger(__name__)
+
+KEEP_SECONDS: Final = 5
+FORGET_SECONDS: Final = 600
+
+
+@asynccontextmanager
+async def keeping(services: Services) -> AsyncIterator[None]:
+    """Keep house in the background for as long as the block lasts."""
+    tasks = [
+        asyncio.create_task(_every(services, seconds, chore), name=chore.__name__)
+        for seconds, chore in (
+            (KEEP_SECONDS, _make_missing_runs),
+            (KEEP_SECONDS, tidy),
+            (FORGET_SECONDS, _forget_messages),
+        )
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _every(
+    services: Services, seconds: float, chore: Callable[[Services], Awaitable[None]]
+) -> None:
+    while True:
+        await services.clock.sleep(seconds)
+        try:
+            await chore(services)
+        except Unavailable as exc:
+            log.warning("housekeeping has to wait: %s", exc.message)
+        except Exception:
+            # One bad round must not end all later ones.
+            log.exception("housekeeping failed")
+
+
+async def _make_missing_runs(services: Services) -> None:
+    """So that no job is lost (design.md D2)."""
+    await submit_missing(
+        services.database,
+        services.dispatcher,
+        services.clock,
+        lead_seconds=services.settings.lifecycle.lead_seconds,
+    )
+
+
+async def _forget_messages(services: Services) -> None:
+    async with services.database.begin() as session:
+        await forget(session, now=services.clock.now())
