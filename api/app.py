@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any, Final
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -22,15 +20,11 @@ from core.clock import Clock, SystemClock
 from core.database import Database
 from core.dispatch.base import Dispatcher
 from core.dispatch.prefect import PrefectDispatcher
-from core.dispatch.submitting import submit_missing
-from core.errors import BadInput, Unavailable
+from core.errors import BadInput
 from core.network.addresses import Resolve, resolve
 from core.secrets import SecretBox
 from core.settings import Settings
 
-log = logging.getLogger(__name__)
-
-REPAIR_SECONDS: Final = 5
 DispatcherContext = AbstractAsyncContextManager[Dispatcher]
 
 
@@ -71,7 +65,6 @@ def create_app(
             )
             app.state.services = services
             await stack.enter_async_context(services.feed.running())
-            await stack.enter_async_context(_repairing(services))
             yield
 
     # Its pages load nothing from elsewhere, so the documentation works without internet.
@@ -91,31 +84,6 @@ def create_app(
     app.add_middleware(RequestFrame)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
-
-
-@asynccontextmanager
-async def _repairing(services: Services) -> AsyncIterator[None]:
-    """Make missing flow runs in the background, so that no job is lost (design.md D2)."""
-
-    async def repair() -> None:
-        while True:
-            await services.clock.sleep(REPAIR_SECONDS)
-            try:
-                await submit_missing(
-                    services.database,
-                    services.dispatcher,
-                    services.clock,
-                    lead_seconds=services.settings.lifecycle.lead_seconds,
-                )
-            except Unavailable as exc:
-                log.warning("missing runs could not be looked for: %s", exc.message)
-
-    task = asyncio.create_task(repair(), name="repair missing runs")
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
