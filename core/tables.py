@@ -4,7 +4,9 @@ from sqlmodel import SQLModel
 
 from core.accounts.models import ApiKey, Team
 from core.billing.models import UsageEvent
+from core.dispatch.workers import WorkerSeen
 from core.jobs.models import Job, JobCommand, Transition
+from core.jobs.postponed import PostponedUpload
 from core.webhooks.models import Delivery, DeliveryAttempt
 
 __all__ = [
@@ -13,9 +15,11 @@ __all__ = [
     "DeliveryAttempt",
     "Job",
     "JobCommand",
+    "PostponedUpload",
     "Team",
     "Transition",
     "UsageEvent",
+    "WorkerSeen",
     "metadata",
 ]
 

@@ -15,7 +15,7 @@ from typing import Final, Self
 from bot.control import Progress
 from bot.recording.bundles import BundleUploader
 from bot.session import MeetingSession
-from core.errors import MeetbotError, StaleAttempt, TranscriptionError
+from core.errors import MeetbotError, StaleAttempt, StorageError, TranscriptionError
 from core.jobs import leases, service
 from core.jobs.document import job_spec
 from core.jobs.failures import ExitReason
@@ -23,7 +23,7 @@ from core.jobs.lifecycle import Event, Status
 from core.jobs.models import Job
 from core.jobs.settlement import settle
 from core.jobs.spec import JobSpec
-from flows import delivery
+from flows import delivery, uploads
 from flows.channel import DatabaseChannel
 from flows.outcome import Outcome
 from flows.postman import Postman
@@ -191,6 +191,16 @@ class MeetingRun:
         await delivery.discard(self.work_dir, self.job_id, self._resources.storage)
         if self._silence is not None:
             raise self._silence
+
+    async def postpone(self, error: StorageError) -> bool:
+        """Leave what was recorded to later attempts of this machine; False when there is nothing.
+
+        The job stays `finalizing`, and this run has done what it can (D9).
+        """
+        if not self.delivers:
+            return False
+        await uploads.postpone(self._resources, self.job_id, self._fence, self.outcome, error)
+        return True
 
     async def meter(self) -> None:
         """End the job: status, usage and last webhooks in one transaction."""

@@ -17,6 +17,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.states import Cancelling, Scheduled
 
+from core.dispatch import queues
 from core.dispatch.base import RunPhase, RunSeen
 from core.errors import Unavailable
 from core.settings import PrefectSettings
@@ -26,8 +27,6 @@ CALL_SECONDS: Final = 10
 LOOK_BATCH: Final = 200
 # A run that is to start sooner is urgent; the others are asked for after it (design.md D11).
 URGENT: Final = timedelta(seconds=5)
-NOW_QUEUE: Final = "now"
-SCHEDULED_QUEUE: Final = "scheduled"
 _ENDED: Final = frozenset({StateType.COMPLETED, StateType.FAILED, StateType.CRASHED})
 _CANCELLED: Final = frozenset({StateType.CANCELLED, StateType.CANCELLING})
 
@@ -80,6 +79,25 @@ class PrefectDispatcher:
                 # Deployed anew under another id; the next submit looks it up again.
                 self._deployment_id = None
                 raise
+        return str(run.id)
+
+    async def start(
+        self, deployment: str, parameters: Mapping[str, str], *, queue: str, key: str
+    ) -> str:
+        """A run of another deployment, now, in `queue`; one for all calls with the same `key`.
+
+        Raises:
+            Unavailable: Prefect is away or does not know the deployment; call again.
+        """
+        async with self._talking() as client:
+            found = await client.read_deployment_by_name(deployment)
+            run = await client.create_flow_run_from_deployment(
+                found.id,
+                parameters=dict(parameters),
+                name=key,
+                idempotency_key=key,
+                work_queue_name=queue,
+            )
         return str(run.id)
 
     async def cancel(self, flow_run_id: str) -> None:
@@ -137,7 +155,7 @@ class PrefectDispatcher:
 
 
 def _queue(due: datetime) -> str:
-    return NOW_QUEUE if due - datetime.now(UTC) < URGENT else SCHEDULED_QUEUE
+    return queues.NOW if due - datetime.now(UTC) < URGENT else queues.SCHEDULED
 
 
 def _seen(run: FlowRun) -> RunSeen:

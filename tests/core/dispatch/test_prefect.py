@@ -13,7 +13,8 @@ import pytest
 from pydantic import SecretStr
 
 from core.dispatch.base import RunPhase
-from core.dispatch.prefect import NOW_QUEUE, SCHEDULED_QUEUE, PrefectDispatcher
+from core.dispatch.prefect import PrefectDispatcher
+from core.dispatch.queues import NOW, SCHEDULED
 from core.errors import Unavailable
 from core.settings import PrefectSettings
 from tests.support.postgres import TestServer
@@ -118,8 +119,8 @@ async def test_urgent_runs_and_later_ones_wait_in_queues_of_their_own(prefect: P
     async with PrefectDispatcher(prefect.settings) as dispatcher:
         now = await dispatcher.submit("job_now", datetime.now(UTC), ["job_now"])
         later = await dispatcher.submit("job_at_nine", datetime.now(UTC) + HOUR, ["job_at_nine"])
-    assert (await prefect.run(now))["work_queue_name"] == NOW_QUEUE
-    assert (await prefect.run(later))["work_queue_name"] == SCHEDULED_QUEUE
+    assert (await prefect.run(now))["work_queue_name"] == NOW
+    assert (await prefect.run(later))["work_queue_name"] == SCHEDULED
 
 
 async def test_runs_are_seen_as_the_repair_needs_them(prefect: Prefect) -> None:
