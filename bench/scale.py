@@ -155,9 +155,7 @@ async def _burst(office: Office) -> list[Figure]:
 
 async def _browsers(office: Office) -> list[Figure]:
     office.say(f"{BROWSERS} joins in Chromium due at the same second")
-    rooms = [
-        await office.sandbox.create_room(RoomOptions(video=False)) for _ in range(BROWSERS)
-    ]
+    rooms = [await office.sandbox.create_room(RoomOptions(video=False)) for _ in range(BROWSERS)]
     join_at = _whole_second(AHEAD)
     jobs = [await office.send(room.guest_url, join_at) for room in rooms]
     late = await _lateness(office, jobs, join_at)

@@ -28,9 +28,13 @@ class ApiSettings(BaseModel):
 
 
 class PrefectSettings(BaseModel):
-    """Where Prefect runs. `auth` is `user:password`; the server never runs without it."""
+    """Where Prefect runs. `auth` is `user:password`; the server never runs without it.
+
+    `host` is how others reach it; `bind_host` is where it listens, `host` when None.
+    """
 
     host: str = "127.0.0.1"
+    bind_host: str | None = None
     port: Port = 4200
     auth: SecretStr | None = None
     work_pool: str = "meetings"

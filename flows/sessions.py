@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import TracebackType
 from typing import Protocol, Self
 
 from bot.control import ControlChannel
@@ -19,7 +20,12 @@ class Session(Protocol):
 
     async def __aenter__(self) -> Self: ...
 
-    async def __aexit__(self, *failure: object) -> None: ...
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
 
     async def join(self) -> None: ...
 

@@ -133,7 +133,5 @@ def _packets(script: Script, speaker: str) -> dict[int, tuple[bytes, int]]:
     return {
         line.start + number: packet
         for line in script.lines_of(speaker)
-        for number, packet in enumerate(
-            zip(line.speech.packets, line.speech.levels, strict=True)
-        )
+        for number, packet in enumerate(zip(line.speech.packets, line.speech.levels, strict=True))
     }

@@ -100,9 +100,7 @@ async def postpone(
 async def take_on(resources: Resources, machine: str) -> int:
     """Try every recording of `machine` that is due once; returns how many were delivered."""
     async with resources.database.begin() as session:
-        due = await postponed.due_uploads(
-            session, machine, now=_now(resources), limit=BATCH
-        )
+        due = await postponed.due_uploads(session, machine, now=_now(resources), limit=BATCH)
     delivered = 0
     for job_id in due:
         delivered += await attempt(resources, job_id)
@@ -128,7 +126,7 @@ async def attempt(resources: Resources, job_id: str) -> bool:
             await postponed.refused_again(session, job_id, error.message, now=_now(resources))
         return False
     except JournalError as error:
-        log.error("%s: %s", job_id, error.message)
+        log.warning("%s is lost: %s", job_id, error.message)
         await _end(resources, job, _gone(row))
     except StaleAttempt as error:
         log.warning("%s was taken over: %s", job_id, error.message)
@@ -161,9 +159,7 @@ async def _deliver(resources: Resources, job: Job, row: PostponedUpload) -> Outc
 async def _end(resources: Resources, job: Job, outcome: Outcome) -> None:
     """Status, usage and webhooks in one transaction, so that they follow exactly once."""
     async with resources.database.begin() as session:
-        await settle(
-            session, job.id, outcome.settlement(), now=_now(resources), fence=job.fence
-        )
+        await settle(session, job.id, outcome.settlement(), now=_now(resources), fence=job.fence)
     await resources.courier.deliver_job(job.id)
 
 

@@ -35,8 +35,12 @@ async def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT; a second one ends the meetings that were to go on."""
     stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        (hurry if stop.is_set() else stop).set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: (hurry if stop.is_set() else stop).set())
+        loop.add_signal_handler(number, told)
     mark = settings.worker_mark
     forks = MeetingForks()
     # It takes seconds of importing: in the background, while Prefect may still be starting.

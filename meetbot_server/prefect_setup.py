@@ -72,7 +72,7 @@ async def _make_queues(client: httpx.AsyncClient, settings: Settings) -> None:
     """The queues by urgency, with their priorities (design.md D11)."""
     pool = f"/work_pools/{settings.prefect.work_pool}/queues"
     for name, priority in QUEUE_PRIORITIES.items():
-        answer = await client.post(f"{pool}/", json={"name": name, "priority": priority})
+        answer = await client.post(pool, json={"name": name, "priority": priority})
         if answer.status_code == httpx.codes.CONFLICT:
             answer = await client.patch(f"{pool}/{name}", json={"priority": priority})
         if not answer.is_success:

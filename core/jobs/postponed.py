@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from sqlalchemy import ColumnElement
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -53,6 +54,11 @@ class PostponedUpload(SQLModel, table=True):
 def holder_of(machine: str) -> str:
     """Who holds the lease of a job whose recording waits on `machine`."""
     return f"uploads@{machine}"
+
+
+def waits_for_storage() -> ColumnElement[bool]:
+    """Of jobs in a query, those with a postponed recording: no process has to live for them."""
+    return select(PostponedUpload.job_id).where(col(PostponedUpload.job_id) == Job.id).exists()
 
 
 async def postpone(
@@ -126,9 +132,7 @@ async def due_uploads(
     """The jobs whose next attempt is due on `machine`, the longest waiting first."""
     statement = (
         select(PostponedUpload.job_id)
-        .where(
-            col(PostponedUpload.machine) == machine, col(PostponedUpload.next_attempt_at) <= now
-        )
+        .where(col(PostponedUpload.machine) == machine, col(PostponedUpload.next_attempt_at) <= now)
         .order_by(col(PostponedUpload.since))
         .limit(limit)
     )

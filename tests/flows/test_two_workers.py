@@ -6,7 +6,7 @@ import asyncio
 import multiprocessing
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
@@ -21,8 +21,7 @@ from core.dispatch.queues import machine_queue
 from core.settings import PrefectSettings
 from flows.forks import MeetingForks
 from flows.worker import MeetingWorker
-from tests.support.postgres import TestServer
-from tests.support.prefect_server import AUTH, running_prefect_server
+from tests.support.prefect_server import AUTH
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
@@ -52,15 +51,10 @@ class Counting(MeetingForks):
         return process
 
 
-@pytest.fixture(scope="module")
-def prefect(postgres: TestServer) -> Iterator[PrefectSettings]:
-    with running_prefect_server(postgres) as settings:
-        yield settings
-
-
 @pytest.fixture
-async def deployed(prefect: PrefectSettings) -> AsyncIterator[PrefectSettings]:
+async def deployed(prefect_server: PrefectSettings) -> AsyncIterator[PrefectSettings]:
     """With the work pool and both deployments that workers fork for."""
+    prefect = prefect_server
     user, _, password = AUTH.partition(":")
     auth = (user, password)
     async with httpx.AsyncClient(base_url=prefect.api_url, auth=auth, timeout=20) as http:
@@ -90,9 +84,7 @@ async def test_each_run_is_taken_once_and_a_machines_own_work_by_that_machine(
         dispatcher = await stack.enter_async_context(PrefectDispatcher(deployed))
         workers = [
             await stack.enter_async_context(
-                MeetingWorker(
-                    work_pool_name="meetings", name=name, forks=fork, cancel_job=cancel
-                )
+                MeetingWorker(work_pool_name="meetings", name=name, forks=fork, cancel_job=cancel)
             )
             for name, fork in forks.items()
         ]

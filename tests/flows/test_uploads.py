@@ -130,9 +130,7 @@ async def machine(
                     courier=Courier(database, sender, box, settings.webhooks, clock),
                 )
                 write_attempt(settings.work_dir / JOB, seconds=3)
-                yield Machine(
-                    resources, book, gate, S3Storage(bucket), receiver, job, fence
-                )
+                yield Machine(resources, book, gate, S3Storage(bucket), receiver, job, fence)
     finally:
         gate.stop()
 

@@ -26,9 +26,7 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-async def resources(
-    database_url: SecretStr, encryption_key: SecretStr
-) -> AsyncIterator[Resources]:
+async def resources(database_url: SecretStr, encryption_key: SecretStr) -> AsyncIterator[Resources]:
     settings = Settings(
         database_url=database_url,
         encryption_keys=(encryption_key,),

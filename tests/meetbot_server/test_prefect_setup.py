@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -12,12 +13,10 @@ import httpx
 import pytest
 
 from core.dispatch.queues import QUEUE_PRIORITIES
-from core.settings import Settings
+from core.settings import PrefectSettings, Settings
 from meetbot_server import prefect_setup
 from meetbot_server.environment import prefect_environment
 from meetbot_server.prefect_automations import HEARTBEAT, SILENCE_SECONDS, install, zombies
-from tests.support.postgres import TestServer
-from tests.support.prefect_server import running_prefect_server
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
@@ -25,12 +24,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 QUICK = 10
 
 
-@pytest.fixture(scope="module")
-def settings(
-    postgres: TestServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Settings]:
-    with running_prefect_server(postgres) as prefect:
-        yield Settings(data_dir=tmp_path_factory.mktemp("data"), prefect=prefect)
+@pytest.fixture
+def settings(prefect_server: PrefectSettings, tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path, prefect=prefect_server)
 
 
 @pytest.fixture
@@ -86,9 +82,7 @@ async def test_a_run_whose_heartbeats_stop_is_marked_crashed(client: httpx.Async
     await install(client, zombies(QUICK))
     flow = (await client.post("/flows/", json={"name": "meeting"})).json()
     run = (
-        await client.post(
-            "/flow_runs/", json={"flow_id": flow["id"], "state": {"type": "RUNNING"}}
-        )
+        await client.post("/flow_runs/", json={"flow_id": flow["id"], "state": {"type": "RUNNING"}})
     ).json()
     # The automation is known to the triggers a moment after it was stored.
     async with asyncio.timeout(180):

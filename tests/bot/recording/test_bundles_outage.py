@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,10 @@ def work_dir(tmp_path: Path) -> Path:
     return folder
 
 
+def _is(ship: BundleUploader, failures: int) -> bool:
+    return ship.failures == failures
+
+
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():
@@ -69,7 +74,7 @@ async def test_storage_that_is_away_is_asked_less_and_less_often_and_caught_up(
             await asyncio.sleep(0.02)
             assert storage.asked == number - 1
             clock.advance(2)
-            await until(lambda count=number: ship.failures == count)
+            await until(partial(_is, ship, number))
         storage.trouble = None
         await until(lambda: bool(clock._sleepers))
         clock.advance(60)

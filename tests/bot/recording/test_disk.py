@@ -23,7 +23,7 @@ pytestmark = pytest.mark.unit
 def test_there_has_to_be_room_for_the_final_files_as_well(tmp_path: Path) -> None:
     guard = DiskGuard(tmp_path, 500, free=lambda _: 700 * MIB)
     guard.check(200 * MIB)
-    with pytest.raises(DiskLow, match="700 MiB.*MEETBOT_BOT__MIN_FREE_MIB") as caught:
+    with pytest.raises(DiskLow, match=r"700 MiB.*MEETBOT_BOT__MIN_FREE_MIB") as caught:
         guard.check(201 * MIB)
     assert caught.value.failure is FailureCode.INTERNAL_ERROR
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from core.dispatch.base import RunPhase
 from core.dispatch.prefect import PrefectDispatcher
-from core.dispatch.queues import NOW, SCHEDULED
+from core.dispatch.queues import NOW, QUEUE_PRIORITIES, SCHEDULED
 from core.errors import Unavailable
 from core.settings import PrefectSettings
 from tests.support.postgres import TestServer
@@ -48,6 +48,9 @@ class Prefect:
     async def deploy(self) -> None:
         flow = (await self.http.post("/flows/", json={"name": "meeting"})).json()
         await self.http.post("/work_pools/", json={"name": "meetings", "type": "meetbot"})
+        for name in QUEUE_PRIORITIES:
+            made = await self.http.post("/work_pools/meetings/queues", json={"name": name})
+            assert made.status_code in (201, 409), made.text
         deployment = {
             "name": "meeting",
             "flow_id": flow["id"],

@@ -43,9 +43,7 @@ class Desk:
     async def submitted(self, join_at: datetime | None = None) -> tuple[Job, str]:
         """A job with its run, old enough to be looked at."""
         job = await self.book.add(join_at=join_at)
-        await submit_job(
-            self.database, self.runs, job, lead_seconds=LEAD, now=self.clock.now()
-        )
+        await submit_job(self.database, self.runs, job, lead_seconds=LEAD, now=self.clock.now())
         self.clock.advance(6)
         job = await self.book.read(job)
         assert job.flow_run_id is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlmodel import select
+from sqlmodel import not_, select
 
 from core.billing.models import UsageEvent
 from core.database import Database
@@ -64,6 +64,17 @@ async def test_the_job_stays_finalizing_and_is_held_for_its_machine(
     book.clock.advance(DAY)
     with pytest.raises(InvalidState, match="uploads@bots-1"):
         await book.take(waiting, "another-run")
+
+
+async def test_who_looks_for_dead_processes_can_tell_it_from_one(
+    book: JobBook, waiting: Job
+) -> None:
+    """D10: its lease is not renewed, and that means nothing."""
+    alive = await book.add()
+    await book.bring_to(alive, Status.FINALIZING)
+    async with book.database.begin() as session:
+        found = await session.exec(select(Job.id).where(not_(postponed.waits_for_storage())))
+        assert found.all() == [alive.id]
 
 
 async def test_the_last_renewals_of_the_ending_process_do_not_let_it_go(
