@@ -1,4 +1,4 @@
-"""What this process does besides answering: missing runs, lent media, old message numbers."""
+"""What this process does besides answering: lent media and old message numbers are cleared away."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Final
 
 from api.output_media import tidy
 from api.services import Services
-from core.dispatch.submitting import submit_missing
 from core.errors import Unavailable
 from core.jobs.ingest import forget
 
@@ -26,7 +25,6 @@ async def keeping(services: Services) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(_every(services, seconds, chore), name=chore.__name__)
         for seconds, chore in (
-            (KEEP_SECONDS, _make_missing_runs),
             (KEEP_SECONDS, tidy),
             (FORGET_SECONDS, _forget_messages),
         )
@@ -51,16 +49,6 @@ async def _every(
         except Exception:
             # One bad round must not end all later ones.
             log.exception("housekeeping failed")
-
-
-async def _make_missing_runs(services: Services) -> None:
-    """So that no job is lost (design.md D2)."""
-    await submit_missing(
-        services.database,
-        services.dispatcher,
-        services.clock,
-        lead_seconds=services.settings.lifecycle.lead_seconds,
-    )
 
 
 async def _forget_messages(services: Services) -> None:

@@ -1,6 +1,7 @@
 """`make bench`: measure everything, print one table, write `bench/results.json`.
 
-`python -m bench cpu` measures one group only: cpu, loss, speech, service.
+`python -m bench cpu` measures one group only: cpu, loss, speech, service, burst, browsers, idle,
+throughput; `scale` stands for the last four.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import attendance, loss, service, speech
+from bench import attendance, loss, scale, service, speech
 from bench.figures import Figure, show, write
 from bench.rooms import running_sandbox
 from core.settings import Settings
@@ -23,7 +24,8 @@ from meetbot_server.demo.run import demo_settings
 from meetbot_server.secrets_file import load_or_make, with_secrets
 from meetbot_server.stack import local
 
-GROUPS: Final = ("cpu", "loss", "speech", "service")
+GROUPS: Final = ("cpu", "loss", "speech", "service", *scale.GROUPS)
+ALIASES: Final = {"scale": scale.GROUPS}
 RESULTS: Final = Path(__file__).parent / "results.json"
 
 
@@ -46,6 +48,8 @@ async def run(groups: Sequence[str], console: Console) -> int:
             figures += await asyncio.to_thread(speech.measure, folder)
         if "service" in groups:
             figures += await service.measure(given, console.print)
+        if set(scale.GROUPS) & set(groups):
+            figures += await scale.measure(given, groups, console.print)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     show(figures, console)
@@ -56,7 +60,8 @@ async def run(groups: Sequence[str], console: Console) -> int:
 
 
 def main() -> None:
-    groups = sys.argv[1:] or list(GROUPS)
+    named = sys.argv[1:] or list(GROUPS)
+    groups = [group for name in named for group in ALIASES.get(name, (name,))]
     unknown = set(groups) - set(GROUPS)
     if unknown:
         raise SystemExit(f"There is no group {unknown}; choose from {', '.join(GROUPS)}.")

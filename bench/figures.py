@@ -54,6 +54,29 @@ def at_most(
     )
 
 
+def at_least(
+    name: str,
+    samples: Sequence[float],
+    unit: str,
+    limit: float,
+    *,
+    baseline: str,
+    baseline_samples: Sequence[float],
+    note: str = "",
+) -> Figure:
+    """A figure that should be at least `limit` times its baseline."""
+    plain = against(name, samples, unit, baseline, baseline_samples, note=note)
+    met = None if plain.ratio is None else plain.ratio >= limit
+    return Figure(
+        **{
+            **asdict(plain),
+            "samples": plain.samples,
+            "target": f"≥ {limit:g} of the baseline",
+            "met": met,
+        }
+    )
+
+
 def against(
     name: str,
     samples: Sequence[float],

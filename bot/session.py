@@ -35,6 +35,7 @@ from bot.platforms.driver import DriverContext
 from bot.platforms.registry import driver_of
 from bot.platforms.room import Entry, Room
 from bot.racing import any_set, first_of
+from bot.recording.disk import DiskGuard
 from bot.reporting import Reporter
 from bot.staying import Ending as Ending
 from bot.staying import Equipment, Stay
@@ -73,7 +74,8 @@ class MeetingSession:
         self._reporter = Reporter(channel, clock)
         self._commands = Commands(channel, self._reporter.stale, clock)
         self._bridge = Bridge(clock)
-        self._recorder = Recorder(spec, self._work_dir, self._bridge, clock)
+        disk = DiskGuard(self._work_dir, settings.bot.min_free_mib)
+        self._recorder = Recorder(spec, self._work_dir, self._bridge, clock, disk)
         self._observer = RoomObserver(self._bridge, self._recorder, clock)
         self._equipment = Equipment(
             spec=spec,

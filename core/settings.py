@@ -6,6 +6,8 @@ Every field is an environment variable: `MEETBOT_` + the path with `__`, for exa
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,9 +28,13 @@ class ApiSettings(BaseModel):
 
 
 class PrefectSettings(BaseModel):
-    """Where Prefect runs. `auth` is `user:password`; the server never runs without it."""
+    """Where Prefect runs. `auth` is `user:password`; the server never runs without it.
+
+    `host` is how others reach it; `bind_host` is where it listens, `host` when None.
+    """
 
     host: str = "127.0.0.1"
+    bind_host: str | None = None
     port: Port = 4200
     auth: SecretStr | None = None
     work_pool: str = "meetings"
@@ -65,6 +71,8 @@ class StorageSettings(BaseModel):
     force_path_style: bool = False
     # The wait before an upload is tried again; it doubles with every attempt.
     first_retry_seconds: Positive = 2
+    # How long a recording that storage does not take is tried again before its job fails (MF-16).
+    keep_seconds: Positive = 86_400
 
 
 class BotSettings(BaseModel):
@@ -80,6 +88,8 @@ class BotSettings(BaseModel):
     network_grace_seconds: Positive = 60
     lease_seconds: Positive = 10
     bundle_seconds: Positive = 3
+    # With less free space on the disk of `data_dir`, a bot ends its recording and delivers it.
+    min_free_mib: float = Field(default=500, ge=0)
 
 
 class SandboxSettings(BaseModel):
@@ -91,6 +101,8 @@ class SandboxSettings(BaseModel):
     # Presented by the API when it makes a scripted room; kept from the rooms' guests.
     admin_token: SecretStr | None = None
     max_rooms: int = Field(default=50, ge=1)
+    # Test jobs that would get a scripted room get one without a browser: for load tests only.
+    simulated: bool = False
 
 
 class WebhookSettings(BaseModel):
@@ -110,10 +122,32 @@ class TranscriptionSettings(BaseModel):
     deadline_seconds: Positive = 600
 
 
+class WorkerSettings(BaseModel):
+    """One worker process, and with it one machine: `name` stands for the files in `data_dir`."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")] = Field(
+        default_factory=socket.gethostname, validate_default=True
+    )
+    # CPU-seconds a minute that the meetings here may use together; None: four fifths of all cores.
+    cpu_budget: Annotated[float, Field(gt=0)] | None = None
+    # When told to stop: how long meetings may go on, and then how long they may take to leave.
+    drain_seconds: float = Field(default=0, ge=0)
+    leave_seconds: Positive = 45
+    # After so long without a word its recordings are restored elsewhere, as far as they were sent.
+    lost_seconds: Positive = 3_600
+
+    @property
+    def cpu_seconds_a_minute(self) -> float:
+        """What meetings may use of this machine."""
+        return self.cpu_budget or (os.cpu_count() or 1) * 60 * 0.8
+
+
 class LifecycleSettings(BaseModel):
     dispatch_timeout_seconds: Positive = 60
-    # How long before `joinAt` a job's run starts, to wait ready (design.md D11).
+    # A job's run starts one to two times this before `joinAt`, to wait ready (design.md D11).
     lead_seconds: Positive = 60
+    # How many meetings a team may have at once; more are answered 429. None: as many as fit.
+    team_meetings: Annotated[int, Field(ge=1)] | None = None
 
 
 class Settings(BaseSettings):
@@ -134,6 +168,7 @@ class Settings(BaseSettings):
     sandbox: SandboxSettings = SandboxSettings()
     webhooks: WebhookSettings = WebhookSettings()
     transcription: TranscriptionSettings = TranscriptionSettings()
+    worker: WorkerSettings = WorkerSettings()
     lifecycle: LifecycleSettings = LifecycleSettings()
 
     @field_validator("encryption_keys", "trusted_origins", mode="before")

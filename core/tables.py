@@ -4,8 +4,10 @@ from sqlmodel import SQLModel
 
 from core.accounts.models import ApiKey, Team
 from core.billing.models import UsageEvent
+from core.dispatch.workers import WorkerSeen
 from core.jobs.live_models import IngestedMessage, JobNotice, LentMedia
 from core.jobs.models import Job, JobCommand, Transition
+from core.jobs.postponed import PostponedUpload
 from core.webhooks.models import Delivery, DeliveryAttempt
 
 __all__ = [
@@ -17,9 +19,11 @@ __all__ = [
     "JobCommand",
     "JobNotice",
     "LentMedia",
+    "PostponedUpload",
     "Team",
     "Transition",
     "UsageEvent",
+    "WorkerSeen",
     "metadata",
 ]
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from prefect.client.schemas.objects import FlowRun
 
-from flows.process import nothing, run_meeting
+from flows.process import nothing, run_meeting, run_uploads
 
 WARM_UP_SECONDS: Final = 60
 # What the fork server imports once, so that no meeting has to.
@@ -34,6 +34,14 @@ class MeetingForks:
         """A process that runs the meeting flow for `flow_run`."""
         process = self._context.Process(
             target=run_meeting, args=(flow_run.model_dump_json(),), name=flow_run.name
+        )
+        process.start()
+        return process
+
+    def start_uploads(self, flow_run: FlowRun) -> BaseProcess:
+        """A process that delivers what storage refused, for the run `flow_run`."""
+        process = self._context.Process(
+            target=run_uploads, args=(flow_run.model_dump_json(),), name=flow_run.name
         )
         process.start()
         return process

@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Cancelled, Completed, Failed
 from prefect.tasks import Task, exponential_backoff
 
-from core.errors import JobHeld, MeetbotError, StaleAttempt, TranscriptionError
+from core.errors import JobHeld, MeetbotError, StaleAttempt, StorageError, TranscriptionError
 from core.jobs.lifecycle import Status
 from flows.live_view import LiveView
 from flows.resources import open_resources
@@ -30,6 +30,9 @@ _run: ContextVar[MeetingRun] = ContextVar("meeting_run")
 
 # One hard attempt and two more (LC-09).
 JOIN_RETRIES: Final = 2
+# Storage that is away longer than these take is waited for without this process (D9).
+UPLOAD_RETRIES: Final = 2
+POSTPONED: Final = "Storage does not take the recording; `resume-uploads` goes on with it. {}"
 
 
 async def worth_retrying(_task: Task[..., Any], _task_run: TaskRun, state: State[Any]) -> bool:
@@ -84,7 +87,7 @@ async def finalize(job_id: str) -> str:
 
 @task(
     cache_policy=NO_CACHE,
-    retries=6,
+    retries=UPLOAD_RETRIES,
     retry_delay_seconds=exponential_backoff(backoff_factor=2),
     retry_jitter_factor=0.2,
     retry_condition_fn=worth_retrying,
@@ -97,7 +100,7 @@ async def upload(job_id: str) -> str:
 
 @task(
     cache_policy=NO_CACHE,
-    retries=6,
+    retries=UPLOAD_RETRIES,
     retry_delay_seconds=exponential_backoff(backoff_factor=2),
     retry_condition_fn=worth_retrying,
 )
@@ -146,6 +149,11 @@ async def meeting(job_id: str) -> State[Any]:
             return Cancelled(message=f"Another run has the job: {error.message}")
         except StaleAttempt as error:
             return Cancelled(message=f"Another run took over: {error.message}")
+        except StorageError as error:
+            if await run.postpone(error):
+                await view.conclude()
+                return Completed(name="Postponed", message=POSTPONED.format(error.message))
+            run.outcome.fail(error)
         except Exception as error:  # noqa: BLE001 - whatever it was, the job must end
             run.outcome.fail(error)
         await meter(job_id)

@@ -15,14 +15,23 @@ def run_meeting(flow_run: str) -> None:
     """Run the meeting flow for `flow_run` (JSON of Prefect's FlowRun); the process's only work."""
     # Signals to the worker's terminal or group must not reach a live meeting.
     os.setsid()
+    from flows.meeting import meeting
+
+    _run(meeting, flow_run)
+
+
+def run_uploads(flow_run: str) -> None:
+    """Run the flow that delivers postponed recordings; it may be killed at any time."""
+    from flows.uploads import uploads
+
+    _run(uploads, flow_run)
+
+
+def _run(flow: Any, flow_run: str) -> None:
     from prefect.client.schemas.objects import FlowRun
     from prefect.flow_engine import run_flow_async
-    from prefect.flows import Flow
     from prefect.logging.configuration import setup_logging
-
-    from flows.meeting import meeting
 
     setup_logging()
     run = FlowRun.model_validate_json(flow_run)
-    flow: Flow[..., Any] = meeting
     asyncio.run(run_flow_async(flow, flow_run=run, parameters=run.parameters, return_type="state"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from core.errors import BotFault, MeetbotError
 from core.jobs.models import Job
 from flows.resources import Resources
+from flows.simulated import DRIVER
 from sandbox.client import SandboxClient
 
 
@@ -15,6 +16,9 @@ async def scripted_room(resources: Resources, job: Job) -> None:
         BotFault: the sandbox made none; the message says why.
     """
     sandbox = resources.settings.sandbox
+    if sandbox.simulated and not job.livemode:
+        await _note(resources, job, DRIVER, f"{DRIVER}:{job.id}")
+        return
     if sandbox.admin_token is None:
         raise BotFault("MEETBOT_SANDBOX__ADMIN_TOKEN is not set; test jobs need the sandbox.")
     try:
@@ -22,7 +26,11 @@ async def scripted_room(resources: Resources, job: Job) -> None:
             room = await client.create_room()
     except MeetbotError as error:
         raise BotFault(f"No scripted room could be made: {error.message}") from error
+    await _note(resources, job, job.driver, room.guest_url)
+
+
+async def _note(resources: Resources, job: Job, driver: str, room_url: str) -> None:
     async with resources.database.begin() as session:
         row = await session.get_one(Job, job.id, with_for_update=True)
-        row.room_url = room.guest_url
-    job.room_url = room.guest_url
+        row.driver, row.room_url = driver, room_url
+    job.driver, job.room_url = driver, room_url

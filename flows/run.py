@@ -14,8 +14,7 @@ from typing import Final, Self
 
 from bot.control import Progress
 from bot.recording.bundles import BundleUploader
-from bot.session import MeetingSession
-from core.errors import MeetbotError, StaleAttempt, TranscriptionError
+from core.errors import MeetbotError, StaleAttempt, StorageError, TranscriptionError
 from core.jobs import leases, service
 from core.jobs.document import job_spec
 from core.jobs.failures import ExitReason
@@ -23,12 +22,13 @@ from core.jobs.lifecycle import Event, Status
 from core.jobs.models import Job
 from core.jobs.settlement import settle
 from core.jobs.spec import JobSpec
-from flows import delivery
+from flows import delivery, uploads
 from flows.channel import DatabaseChannel
 from flows.outcome import Outcome
 from flows.postman import Postman
 from flows.resources import Resources
 from flows.rooms import scripted_room
+from flows.sessions import Session, open_session
 from transcription.transcript import Transcript
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class MeetingRun:
         self._resources = resources
         self._holder = holder
         self._stack = AsyncExitStack()
-        self._session: MeetingSession | None = None
+        self._session: Session | None = None
         self._spec: JobSpec | None = None
         self._channel: DatabaseChannel | None = None
         self._postman = Postman(resources, job_id)
@@ -192,6 +192,16 @@ class MeetingRun:
         if self._silence is not None:
             raise self._silence
 
+    async def postpone(self, error: StorageError) -> bool:
+        """Leave what was recorded to later attempts of this machine; False when there is nothing.
+
+        The job stays `finalizing`, and this run has done what it can (D9).
+        """
+        if not self.delivers:
+            return False
+        await uploads.postpone(self._resources, self.job_id, self._fence, self.outcome, error)
+        return True
+
     async def meter(self) -> None:
         """End the job: status, usage and last webhooks in one transaction."""
         resources = self._resources
@@ -233,12 +243,12 @@ class MeetingRun:
             await self._resources.clock.sleep(min(ahead, WAIT_SLICE_SECONDS))
         return False
 
-    async def _start_bot(self) -> MeetingSession:
+    async def _start_bot(self) -> Session:
         if self._spec is None or self._channel is None:
             raise StaleAttempt(f"No attempt holds {self.job_id}.")
         resources = self._resources
         self._session = await self._stack.enter_async_context(
-            MeetingSession(self._spec, resources.settings, self._channel, resources.clock)
+            open_session(self._spec, resources.settings, self._channel, resources.clock)
         )
         return self._session
 

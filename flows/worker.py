@@ -7,15 +7,18 @@ hold no media; they run inside the worker.
 What the worker settles: a run that is cancelled in the Prefect UI is passed on as a `cancel`
 command, so that the meeting ends gracefully; a meeting process that died is marked Crashed and
 scheduled again, so that the flow delivers what its journal holds. A meeting outlives the worker.
+
+It is one of many: whatever it takes, Prefect gives to one of them. Only the queue of its own
+machine is its alone; there, recordings wait whose files are here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
@@ -23,19 +26,14 @@ from uuid import UUID
 
 import anyio
 import anyio.abc
-from prefect.client.schemas.filters import (
-    FlowFilter,
-    FlowFilterName,
-    FlowRunFilter,
-    FlowRunFilterEndTime,
-    FlowRunFilterId,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-)
+import httpx
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.responses import WorkerFlowRunResponse
+from prefect.exceptions import ObjectAlreadyExists
 from prefect.flow_engine import run_flow_async
 from prefect.flows import Flow
-from prefect.states import Crashed, Scheduled
+from prefect.states import Cancelled, Crashed, Scheduled
 from prefect.workers.base import (
     BaseJobConfiguration,
     BaseVariables,
@@ -43,16 +41,17 @@ from prefect.workers.base import (
     BaseWorkerResult,
 )
 
+from core.dispatch.queues import QUEUE_PRIORITIES, machine_queue
+from core.errors import MeetbotError
 from flows.deliver_webhooks import deliver_webhooks
 from flows.forks import MeetingForks, ended, exit_text
+from flows.reconcile import reconcile
+from flows.resume_uploads import resume_uploads
 
 log = logging.getLogger(__name__)
 
 # How often the worker asks Prefect whether one of its live runs is being cancelled.
 CANCEL_POLL_SECONDS: Final = 1.0
-# Every how many rounds, and how far back, it looks for runs cancelled before they started.
-LOOK_BACK_EVERY: Final = 5
-CANCELLED_LATELY_SECONDS: Final = 600
 # A run whose process keeps dying is not started more often than this.
 MAX_STARTS: Final = 4
 # How long a stopping worker may take to settle the runs whose processes it killed.
@@ -60,9 +59,22 @@ RECOVER_SECONDS: Final = 10
 
 # The tag in prefect.yaml of what is short, repeated and no meeting.
 HOUSEKEEPING_TAG: Final = "housekeeping"
-HOUSEKEEPING: Final[dict[str, Flow[..., Any]]] = {deliver_webhooks.name: deliver_webhooks}
+HOUSEKEEPING: Final[dict[str, Flow[..., Any]]] = {
+    flow.name: flow for flow in (deliver_webhooks, reconcile, resume_uploads)
+}
+MEETING: Final = "meeting"
+UPLOADS: Final = "uploads"
 
 CancelJob = Callable[[str], Coroutine[Any, Any, None]]
+# Whether the bot was told; one that is not in the room yet is handed to another worker.
+LeaveJob = Callable[[str], Coroutine[Any, Any, bool]]
+# Of the jobs that run here and those that could, the ones for which there is room.
+Admit = Callable[[Collection[str], Sequence[str]], Coroutine[Any, Any, Collection[str]]]
+
+
+async def admit_all(_: Collection[str], wanted: Sequence[str]) -> Collection[str]:
+    """For a worker without a budget."""
+    return wanted
 
 
 class MeetingWorker(
@@ -75,28 +87,104 @@ class MeetingWorker(
     _description = "Forks each meeting from a warm, pre-imported process."
 
     def __init__(
-        self, *args: Any, forks: MeetingForks, cancel_job: CancelJob, **kwargs: Any
+        self,
+        *args: Any,
+        forks: MeetingForks,
+        cancel_job: CancelJob,
+        admit: Admit = admit_all,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self._work_queues = {*QUEUE_PRIORITIES, machine_queue(self.name)}
         # Set when runs are being taken.
         self.ready = asyncio.Event()
         self._cancel_job = cancel_job
+        self._admit = admit
         self._forks = forks
         self._live: dict[UUID, BaseProcess] = {}
+        # The jobs of live runs, and processes that deliver what storage refused.
+        self._jobs: dict[UUID, str] = {}
+        self._uploads: set[BaseProcess] = set()
         # One for each live run, set when its end was settled with Prefect, too.
         self._settled: dict[UUID, asyncio.Event] = {}
         self._stopping = False
+        self._has_queues = False
         self._flow_names: dict[UUID, str] = {}
-        # Runs that never started and whose jobs were ended; kept for a look back's time only.
-        self._ended: set[UUID] = set()
 
     async def setup(self) -> None:
         await super().setup()
+        with contextlib.suppress(httpx.HTTPError):
+            await self._make_queues()
         self.ready.set()
+
+    async def _make_queues(self) -> None:
+        """Prefect hands out nothing at all to a worker that asks for a queue it does not have."""
+        if self._has_queues:
+            return
+        for name in sorted(self._work_queues):
+            with contextlib.suppress(ObjectAlreadyExists):
+                await self.client.create_work_queue(
+                    name=name,
+                    priority=QUEUE_PRIORITIES.get(name, len(QUEUE_PRIORITIES) + 1),
+                    work_pool_name=self._work_pool_name,
+                )
+        self._has_queues = True
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
         # What comes while the worker stops is the next one's.
-        return [] if self._stopping else await super().get_and_submit_flow_runs()
+        if self._stopping:
+            return []
+        await self._make_queues()
+        return await super().get_and_submit_flow_runs()
+
+    async def _submit_scheduled_flow_runs(
+        self, flow_run_response: list[WorkerFlowRunResponse]
+    ) -> list[FlowRun]:
+        fresh = [
+            entry
+            for entry in flow_run_response
+            if entry.flow_run.id not in self._submitting_flow_run_ids
+        ]
+        if self._stopping or not fresh:
+            return []
+        return await super()._submit_scheduled_flow_runs(await self._choose(fresh))
+
+    async def _choose(self, entries: list[WorkerFlowRunResponse]) -> list[WorkerFlowRunResponse]:
+        """Meetings for which there is room, and of housekeeping that piled up only the newest."""
+        meetings: list[FlowRun] = []
+        piles: dict[UUID, list[FlowRun]] = defaultdict(list)
+        for entry in entries:
+            run = entry.flow_run
+            name = await self._flow_name(run)
+            if name == MEETING:
+                meetings.append(run)
+            elif name in HOUSEKEEPING:
+                piles[run.flow_id].append(run)
+        taken = {run.id for run in meetings} - await self._without_room(meetings)
+        for pile in piles.values():
+            pile.sort(key=lambda run: run.expected_start_time or datetime.max.replace(tzinfo=UTC))
+            taken.add(await self._newest(pile))
+        known = {run.id for run in meetings}.union(*({run.id for run in p} for p in piles.values()))
+        return [e for e in entries if e.flow_run.id in taken or e.flow_run.id not in known]
+
+    async def _without_room(self, meetings: Sequence[FlowRun]) -> set[UUID]:
+        if not meetings:
+            return set()
+        jobs = {run.id: str(run.parameters.get("job_id")) for run in meetings}
+        try:
+            admitted = await self._admit([*self._jobs.values()], [*jobs.values()])
+        except MeetbotError as error:
+            log.warning("what there is room for is not known: %s", error.message)
+            return set()
+        return {run_id for run_id, job_id in jobs.items() if job_id not in admitted}
+
+    async def _newest(self, pile: Sequence[FlowRun]) -> UUID:
+        """The one to run; older ones that are due would only do the same once more."""
+        due = [run for run in pile if (run.expected_start_time or _now()) <= _now()]
+        for run in due[:-1]:
+            skipped: State[Any] = Cancelled(message="A newer run does the same.")
+            await self.client.set_flow_run_state(run.id, skipped, force=True)
+        return due[-1].id if due else pile[0].id
 
     async def run(
         self,
@@ -104,14 +192,31 @@ class MeetingWorker(
         configuration: BaseJobConfiguration,  # noqa: ARG002 - Prefect's signature
         task_status: anyio.abc.TaskStatus[Any] | None = None,
     ) -> BaseWorkerResult:
-        housekeeping = HOUSEKEEPING.get(await self._flow_name(flow_run))
+        name = await self._flow_name(flow_run)
+        housekeeping = HOUSEKEEPING.get(name)
         if housekeeping is not None:
             if task_status is not None:
                 task_status.started(str(flow_run.id))
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(None, _keep_house, housekeeping, flow_run)
             return BaseWorkerResult(status_code=0, identifier=str(flow_run.id))
+        if name == UPLOADS:
+            return await self._run_uploads(flow_run, task_status)
         return await self._run_meeting(flow_run, task_status)
+
+    async def _run_uploads(
+        self, flow_run: FlowRun, task_status: anyio.abc.TaskStatus[Any] | None
+    ) -> BaseWorkerResult:
+        """In a process of its own: it may have to transcribe."""
+        process = await asyncio.to_thread(self._forks.start_uploads, flow_run)
+        self._uploads.add(process)
+        if task_status is not None:
+            task_status.started(str(process.pid))
+        try:
+            await ended(process)
+        finally:
+            self._uploads.discard(process)
+        return BaseWorkerResult(status_code=process.exitcode or 0, identifier=str(process.pid))
 
     async def _flow_name(self, flow_run: FlowRun) -> str:
         if flow_run.flow_id not in self._flow_names:
@@ -124,6 +229,7 @@ class MeetingWorker(
     ) -> BaseWorkerResult:
         process = await asyncio.to_thread(self._forks.start, flow_run)
         self._live[flow_run.id] = process
+        self._jobs[flow_run.id] = str(flow_run.parameters.get("job_id"))
         settled = self._settled[flow_run.id] = asyncio.Event()
         if task_status is not None:
             task_status.started(str(process.pid))
@@ -134,6 +240,7 @@ class MeetingWorker(
                 await self._recover(flow_run.id, process.exitcode)
         finally:
             self._live.pop(flow_run.id, None)
+            self._jobs.pop(flow_run.id, None)
             self._settled.pop(flow_run.id, None)
             settled.set()
         # A crash has been settled above; the stock handling would only repeat it.
@@ -158,17 +265,13 @@ class MeetingWorker(
     async def watch_cancellations(self) -> None:
         """Pass cancels from the Prefect UI on to live meetings; runs until cancelled."""
         passed_on: set[UUID] = set()
-        for turn in itertools.count():
+        while True:
             await asyncio.sleep(CANCEL_POLL_SECONDS)
             passed_on &= self._live.keys()
             waiting = [run_id for run_id in self._live if run_id not in passed_on]
-            if self._client is None:
+            if self._client is None or not waiting:
                 continue
             try:
-                if turn % LOOK_BACK_EVERY == 0:
-                    await self._end_never_started()
-                if not waiting:
-                    continue
                 runs = await self.client.read_flow_runs(
                     flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=waiting))
                 )
@@ -180,34 +283,36 @@ class MeetingWorker(
                 # Prefect or the database is away for a moment; the next round asks again.
                 log.warning("could not look for cancelled runs", exc_info=True)
 
-    async def _end_never_started(self) -> None:
-        """End jobs whose run was cancelled in the Prefect UI before any worker took it."""
-        lately = datetime.now(UTC) - timedelta(seconds=CANCELLED_LATELY_SECONDS)
-        runs = await self.client.read_flow_runs(
-            flow_filter=FlowFilter(name=FlowFilterName(any_=["meeting"])),
-            flow_run_filter=FlowRunFilter(
-                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CANCELLED])),
-                end_time=FlowRunFilterEndTime(after_=lately),
-            ),
-        )
-        for run in runs:
-            if run.run_count == 0 and run.id not in self._ended:
-                await self._cancel_job(str(run.parameters["job_id"]))
-                self._ended.add(run.id)
+    async def drain(self, seconds: float, hurry: asyncio.Event) -> None:
+        """Take nothing more; let live meetings go on, for so long or until there is a hurry."""
+        self._stopping = True
+        settled = list(self._settled.values())
+        if not settled or not seconds:
+            return
+        log.info("%d meetings go on for up to %.0f s", len(settled), seconds)
+        waits = [asyncio.create_task(_all_set(settled, seconds)), asyncio.create_task(hurry.wait())]
+        _, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in pending:
+            wait.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
 
-    async def stop_meetings(self, leave_job: CancelJob, seconds: float) -> None:
+    async def stop_meetings(self, leave_job: LeaveJob, seconds: float) -> None:
         """End the live meetings of this worker: gracefully first, then by force.
 
         The run of a meeting that is killed is scheduled again: the next worker delivers its
-        journal.
+        journal. A bot that is not in its room yet is killed at once, for another to go there.
         """
         self._stopping = True
+        for process in self._uploads:
+            process.terminate()
         live = dict(self._live)
         settled = list(self._settled.values())
-        for run_id in live:
+        for run_id, process in live.items():
+            told = True
             with contextlib.suppress(Exception):
-                run = await self.client.read_flow_run(run_id)
-                await leave_job(str(run.parameters["job_id"]))
+                told = await leave_job(self._jobs[run_id])
+            if not told:
+                process.kill()
         if await _all_set(settled, seconds):
             return
         for process in live.values():
@@ -216,6 +321,10 @@ class MeetingWorker(
                 process.kill()
         if not await _all_set(settled, RECOVER_SECONDS):
             log.error("Prefect was not told of every meeting that was killed")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 async def _all_set(events: Sequence[asyncio.Event], seconds: float) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 
 from core.clock import Clock
+from core.dispatch import admission, workers
 from core.errors import InvalidState, Unavailable
 from core.jobs import service
 from core.settings import Settings
@@ -24,18 +26,22 @@ from flows.worker import MeetingWorker
 
 log = logging.getLogger(__name__)
 
-# How long live meetings may take to leave and be delivered when the worker stops.
-STOP_SECONDS: Final = 45
+# How often a worker says that it is there.
+REPORT_SECONDS: Final = 15
 # Prefect may still be starting, or migrating its database.
 POOL_SECONDS: Final = 140
 
 
 async def run(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
+    """Work until SIGTERM or SIGINT; a second one ends the meetings that were to go on."""
+    stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        (hurry if stop.is_set() else stop).set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, told)
     mark = settings.worker_mark
     forks = MeetingForks()
     # It takes seconds of importing: in the background, while Prefect may still be starting.
@@ -47,18 +53,27 @@ async def run(settings: Settings) -> None:
         await warming
         worker = MeetingWorker(
             work_pool_name=settings.prefect.work_pool,
+            name=settings.worker.name,
             forks=forks,
             cancel_job=lambda job_id: _cancel(resources, job_id),
+            admit=lambda live, wanted: _admit(resources, live, wanted),
         )
         working = asyncio.create_task(worker.start(printer=log.info), name="worker")
         watching = asyncio.create_task(worker.watch_cancellations(), name="cancellations")
         ready = asyncio.create_task(_announce(worker, mark), name="ready")
+        present = asyncio.create_task(_report(resources, worker), name="presence")
         stopping = asyncio.create_task(stop.wait(), name="stop")
         done, _ = await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if stopping in done:
-            await worker.stop_meetings(lambda job_id: _leave(resources, job_id), STOP_SECONDS)
+            mark.unlink(missing_ok=True)
+            present.cancel()
+            await _say_here(resources, 0)
+            await worker.drain(settings.worker.drain_seconds, hurry)
+            await worker.stop_meetings(
+                lambda job_id: _leave(resources, job_id), settings.worker.leave_seconds
+            )
         mark.unlink(missing_ok=True)
-        for task in (ready, watching, working, stopping):
+        for task in (ready, present, watching, working, stopping):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
@@ -99,8 +114,41 @@ async def _cancel(resources: Resources, job_id: str) -> None:
             await service.request_cancel(session, job_id, now=resources.clock.now())
 
 
-async def _leave(resources: Resources, job_id: str) -> None:
-    """The machine stops: leave gracefully, so that what was recorded is delivered."""
-    with contextlib.suppress(InvalidState):
-        async with resources.database.begin() as session:
+async def _leave(resources: Resources, job_id: str) -> bool:
+    """The machine stops: leave gracefully, so that what was recorded is delivered.
+
+    False for a bot that is not in its room: another machine goes there instead, and the customer
+    notices nothing. Asked to leave, it would end the job as cancelled.
+    """
+    async with resources.database.begin() as session:
+        job = await service.find_job(session, job_id)
+        if job.status in service.BEFORE_ROOM and job.cancel_requested_at is None:
+            return False
+        with contextlib.suppress(InvalidState):
             await service.request_leave(session, job_id, now=resources.clock.now())
+    return True
+
+
+async def _admit(
+    resources: Resources, live: Collection[str], wanted: Sequence[str]
+) -> Collection[str]:
+    budget = resources.settings.worker.cpu_seconds_a_minute
+    async with resources.database.begin() as session:
+        return await admission.fitting(session, live, wanted, budget)
+
+
+async def _report(resources: Resources, worker: MeetingWorker) -> None:
+    """Keep saying that this worker takes runs; runs until cancelled."""
+    await worker.ready.wait()
+    while True:
+        await _say_here(resources, resources.settings.worker.cpu_seconds_a_minute)
+        await resources.clock.sleep(REPORT_SECONDS)
+
+
+async def _say_here(resources: Resources, budget: float) -> None:
+    try:
+        async with resources.database.begin() as session:
+            name, now = resources.settings.worker.name, resources.clock.now()
+            await workers.report(session, name, budget, now=now)
+    except Unavailable as error:
+        log.warning("the job store does not hear this worker: %s", error.message)

@@ -97,8 +97,29 @@ def sandbox() -> None:
 @app.command()
 def worker() -> None:
     """Take meetings from Prefect and run each in a process of its own."""
+    from meetbot_server import standalone
+
     # See flows/__main__.py for why it does not stay in this process image.
-    os.execv(sys.executable, [sys.executable, "-m", "flows"])  # noqa: S606 - our own module
+    command = [sys.executable, "-m", "flows"]
+    os.execve(sys.executable, command, standalone.environment(Settings()))  # noqa: S606 - our own module
+
+
+@app.command("prefect-server")
+def prefect_server() -> None:
+    """Run Prefect's server as `up` does: with auth, on PostgreSQL, for its own origin only."""
+    from meetbot_server import standalone
+
+    settings = Settings()
+    command = [sys.executable, *standalone.prefect_command(settings)]
+    os.execve(sys.executable, command, standalone.prefect_environment_of(settings))  # noqa: S606 - Prefect
+
+
+@app.command("prefect-setup")
+def prefect_setup() -> None:
+    """Make work pool, queues, automation and deployments; again and again, as often as you like."""
+    from meetbot_server import standalone
+
+    asyncio.run(standalone.set_up(Settings(), SystemClock()))
 
 
 @app.command()

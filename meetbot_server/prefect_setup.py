@@ -1,4 +1,4 @@
-"""Makes a Prefect server ready for meetings: the work pool and the deployments."""
+"""Makes a Prefect server ready for meetings: work pool, queues, automation, deployments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Final
 
 import httpx
 
+from core.dispatch.queues import QUEUE_PRIORITIES
 from core.settings import Settings
+from meetbot_server import prefect_automations
 from meetbot_server.supervisor import python
 
 ROOT: Final = Path(__file__).parent.parent
@@ -32,7 +34,8 @@ async def prefect_ready(settings: Settings) -> bool:
 
 
 async def register(settings: Settings, environment: Mapping[str, str]) -> None:
-    """Create the work pool, and the deployments of prefect.yaml when the file has changed.
+    """Create the work pool, its queues and the automation that ends runs of dead processes, and
+    the deployments of prefect.yaml when the file has changed. Again: nothing is made twice.
 
     Raises:
         SetupFailed: Prefect refused; the message says what.
@@ -41,6 +44,14 @@ async def register(settings: Settings, environment: Mapping[str, str]) -> None:
     wanted = hashlib.sha256((ROOT / "prefect.yaml").read_bytes()).hexdigest()
     async with prefect_client(settings) as client:
         await _make_pool(client, settings)
+        await _make_queues(client, settings)
+        try:
+            await prefect_automations.install(client, prefect_automations.zombies())
+        except httpx.HTTPStatusError as error:
+            raise SetupFailed(
+                f"Prefect refused the automation: {error.response.status_code} "
+                f"{error.response.text}"
+            ) from error
         there = await client.get(f"/deployments/name/{settings.prefect.deployment}")
         if there.is_success and mark.exists() and mark.read_text() == wanted:
             return
@@ -55,6 +66,17 @@ async def _make_pool(client: httpx.AsyncClient, settings: Settings) -> None:
     )
     if not answer.is_success and answer.status_code != httpx.codes.CONFLICT:
         raise SetupFailed(f"Prefect refused the work pool: {answer.status_code} {answer.text}")
+
+
+async def _make_queues(client: httpx.AsyncClient, settings: Settings) -> None:
+    """The queues by urgency, with their priorities (design.md D11)."""
+    pool = f"/work_pools/{settings.prefect.work_pool}/queues"
+    for name, priority in QUEUE_PRIORITIES.items():
+        answer = await client.post(pool, json={"name": name, "priority": priority})
+        if answer.status_code == httpx.codes.CONFLICT:
+            answer = await client.patch(f"{pool}/{name}", json={"priority": priority})
+        if not answer.is_success:
+            raise SetupFailed(f"Prefect refused a queue: {answer.status_code} {answer.text}")
 
 
 async def _deploy(environment: Mapping[str, str]) -> None:

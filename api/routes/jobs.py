@@ -17,6 +17,7 @@ from api.schemas.errors import ErrorOut
 from api.schemas.jobs import JobOut, JobsPage, VerbResult
 from api.schemas.wire import MomentIn
 from api.services import Services
+from core.dispatch import admission
 from core.dispatch.submitting import submit_job
 from core.errors import BadInput, Issue, Unavailable
 from core.jobs.creation import create_job
@@ -67,7 +68,11 @@ async def create(
     """Send a bot to a meeting."""
     new = await checked_job(body, caller, services)
     async with services.database.begin() as session:
-        job, created = await create_job(session, services.box, new, now=services.clock.now())
+        now = services.clock.now()
+        job, created = await create_job(session, services.box, new, now=now)
+        if created:
+            limit = services.settings.lifecycle.team_meetings
+            await admission.check_start(session, job, team_limit=limit, now=now)
     if created:
         await _submit(services, job)
     else:

@@ -22,6 +22,7 @@ from bot.capture.page_parts import page_config, page_parts
 from bot.capture.tab import TabChunk, TabEnded, TabVideo
 from bot.capture.video import VideoRecorder
 from bot.control import Progress, Speaking
+from bot.recording.disk import DiskGuard
 from bot.recording.journal import JournalWriter
 from core.clock import Clock, epoch_ms, from_epoch_ms
 from core.errors import BotFault, MeetingError
@@ -85,7 +86,14 @@ class Recorder:
     set, and `progress()` and `stop()` raise the reason.
     """
 
-    def __init__(self, spec: JobSpec, work_dir: Path, bridge: Bridge, clock: Clock) -> None:
+    def __init__(
+        self,
+        spec: JobSpec,
+        work_dir: Path,
+        bridge: Bridge,
+        clock: Clock,
+        disk: DiskGuard | None = None,
+    ) -> None:
         self.media_captured = asyncio.Event()
         self.failed = asyncio.Event()
         self.failure: MeetingError | None = None
@@ -94,6 +102,7 @@ class Recorder:
         self._work_dir = work_dir
         self._bridge = bridge
         self._clock = clock
+        self._disk = disk
         self._wall = epoch_ms(clock.now())
         self._mono = clock.monotonic()
         self._running: _Running | None = None
@@ -124,7 +133,10 @@ class Recorder:
 
         Raises:
             RecordingDiskError: the work folder cannot be written.
+            DiskLow: there is hardly any room on its disk.
         """
+        if self._disk is not None:
+            self._disk.check(0)
         self._wall, self._mono = epoch_ms(self._clock.now()), self._clock.monotonic()
         running = _Running(self._spec, self._work_dir, self._bridge, self.now_ms())
         self._running = running
@@ -296,6 +308,8 @@ class Recorder:
                 if ticks % _TICKS_PER_SYNC == 0:
                     running.describe()
                     await running.journal.sync()
+                    if self._disk is not None:
+                        self._disk.check(running.journal.bytes_written)
                 self._note_media(running)
 
     def _note_media(self, running: _Running) -> None:

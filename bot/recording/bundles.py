@@ -35,6 +35,7 @@ _HEAD: Final = struct.Struct("<4sI")
 _NAME: Final = r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$"
 _MAX_BACKLOG_BUNDLES: Final = 64
 _LAST_TRY_S: Final = 20.0
+_LONGEST_WAIT_S: Final = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +101,8 @@ class _Pending:
 class BundleUploader:
     """Ships what is new every `interval_seconds` while its block runs, and once more at its end.
 
-    An outage of the storage is waited out: nothing is lost, the next object holds more.
+    An outage of the storage is waited out: nothing is lost, the next object holds more, and it is
+    asked less often until it answers. Nothing that goes wrong here reaches the recording.
     `lag_bytes` is what was on disk and not in storage at the last attempt.
     """
 
@@ -117,6 +119,7 @@ class BundleUploader:
         self._sent: dict[str, int] = {}
         self._number = 0
         self._task: asyncio.Task[None] | None = None
+        self._putting: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name="bundles")
@@ -139,19 +142,31 @@ class BundleUploader:
 
     async def ship(self) -> bool:
         """Upload everything new; False when the storage did not take all of it."""
-        for _ in range(_MAX_BACKLOG_BUNDLES):
-            pending = await asyncio.to_thread(self._collect)
-            if pending is None:
-                return True
-            key = f"{self._prefix}{self._number:06d}"
-            try:
-                # Not torn by a cancellation: what was stored must be known as stored.
-                await asyncio.shield(self._put(key, pending))
-            except StorageError as error:
-                self.failures += 1
-                self._say(error)
-                return False
+        try:
+            # One after the other: a slow object that arrived late would replace the next one.
+            await self._put_through()
+            for _ in range(_MAX_BACKLOG_BUNDLES):
+                pending = await asyncio.to_thread(self._collect)
+                if pending is None:
+                    return True
+                key = f"{self._prefix}{self._number:06d}"
+                self._putting = asyncio.create_task(self._put(key, pending), name=key)
+                await self._put_through()
+        except (StorageError, OSError) as error:
+            self.failures += 1
+            self._say(error)
         return False
+
+    async def _put_through(self) -> None:
+        """Not torn by a cancellation: what was stored must be known as stored."""
+        putting = self._putting
+        if putting is None:
+            return
+        try:
+            await asyncio.shield(putting)
+        finally:
+            if putting.done():
+                self._putting = None
 
     async def _put(self, key: str, pending: _Pending) -> None:
         await asyncio.to_thread(self._storage.put_bytes, key, pending.bundle, BUNDLE_TYPE)
@@ -161,13 +176,14 @@ class BundleUploader:
         self._sent.update(pending.ends)
         self._number += 1
 
-    def _say(self, error: StorageError) -> None:
+    def _say(self, error: StorageError | OSError) -> None:
         if self.failures == 1:
-            _log.warning("Journal bundles stay local for now: %s", error.message)
+            _log.warning("Journal bundles stay local for now: %s", error)
 
     async def _run(self) -> None:
         while True:
-            await self._clock.sleep(self._interval)
+            backoff = self._interval * 2 ** min(self.failures, 10)
+            await self._clock.sleep(min(backoff, max(self._interval, _LONGEST_WAIT_S)))
             await self.ship()
 
     def _collect(self) -> _Pending | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 
@@ -25,3 +27,50 @@ class Dispatcher(Protocol):
             Unavailable: nobody was told; cancel again.
         """
         ...
+
+
+class RunPhase(StrEnum):
+    """Where a flow run is: not begun, in somebody's hands, or over in one of two ways."""
+
+    WAITING = "waiting"
+    ACTIVE = "active"
+    CANCELLED = "cancelled"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True)
+class RunSeen:
+    """A flow run as its server knows it.
+
+    `due` is when a waiting run may start, `since` when the run got into its phase, `starts` how
+    often a process has begun it.
+    """
+
+    phase: RunPhase
+    due: datetime | None
+    since: datetime
+    starts: int
+
+
+class RunBook(Protocol):
+    """What there is to know about runs that were submitted, and when they start."""
+
+    async def look(self, flow_run_ids: Collection[str]) -> Mapping[str, RunSeen]:
+        """The runs that exist; those that are unknown there are missing from the answer.
+
+        Raises:
+            Unavailable: nobody answered; nothing follows from that for any run.
+        """
+        ...
+
+    async def move(self, flow_run_id: str, due: datetime) -> None:
+        """Have a run that nobody works on start from `due` on, whatever state it is in.
+
+        Raises:
+            Unavailable: nobody was told; move it again.
+        """
+        ...
+
+
+class Runs(Dispatcher, RunBook, Protocol):
+    """Both: what the repair of runs needs."""

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Final, Self
 from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.states import Cancelling, Scheduled
 
+from core.dispatch import queues
+from core.dispatch.base import RunPhase, RunSeen
 from core.errors import Unavailable
 from core.settings import PrefectSettings
 
 CALL_SECONDS: Final = 10
+# Prefect answers with no more rows than this at once.
+LOOK_BATCH: Final = 200
+# A run that is to start sooner is urgent; the others are asked for after it (design.md D11).
+URGENT: Final = timedelta(seconds=5)
+_ENDED: Final = frozenset({StateType.COMPLETED, StateType.FAILED, StateType.CRASHED})
+_CANCELLED: Final = frozenset({StateType.CANCELLED, StateType.CANCELLING})
 
 
 class PrefectDispatcher:
@@ -63,11 +73,31 @@ class PrefectDispatcher:
                     name=job_id,
                     tags=list(tags),
                     idempotency_key=job_id,
+                    work_queue_name=_queue(due),
                 )
             except ObjectNotFound:
                 # Deployed anew under another id; the next submit looks it up again.
                 self._deployment_id = None
                 raise
+        return str(run.id)
+
+    async def start(
+        self, deployment: str, parameters: Mapping[str, str], *, queue: str, key: str
+    ) -> str:
+        """A run of another deployment, now, in `queue`; one for all calls with the same `key`.
+
+        Raises:
+            Unavailable: Prefect is away or does not know the deployment; call again.
+        """
+        async with self._talking() as client:
+            found = await client.read_deployment_by_name(deployment)
+            run = await client.create_flow_run_from_deployment(
+                found.id,
+                parameters=dict(parameters),
+                name=key,
+                idempotency_key=key,
+                work_queue_name=queue,
+            )
         return str(run.id)
 
     async def cancel(self, flow_run_id: str) -> None:
@@ -78,6 +108,26 @@ class PrefectDispatcher:
             if isinstance(exc.__cause__, ObjectNotFound):
                 return
             raise
+
+    async def look(self, flow_run_ids: Collection[str]) -> Mapping[str, RunSeen]:
+        wanted = [UUID(run_id) for run_id in flow_run_ids]
+        seen: dict[str, RunSeen] = {}
+        for start in range(0, len(wanted), LOOK_BATCH):
+            batch = wanted[start : start + LOOK_BATCH]
+            async with self._talking() as client:
+                runs = await client.read_flow_runs(
+                    flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=batch)),
+                    limit=LOOK_BATCH,
+                )
+            seen |= {str(run.id): _seen(run) for run in runs}
+        return seen
+
+    async def move(self, flow_run_id: str, due: datetime) -> None:
+        async with self._talking() as client:
+            # Forced, because Prefect lets no run leave a final state by itself.
+            await client.set_flow_run_state(
+                UUID(flow_run_id), Scheduled(scheduled_time=due), force=True
+            )
 
     async def _deployment(self, client: PrefectClient) -> UUID:
         if self._deployment_id is None:
@@ -102,3 +152,21 @@ class PrefectDispatcher:
             raise Unavailable(f"Prefect did not answer within {CALL_SECONDS} s.") from exc
         except (httpx.HTTPError, PrefectException) as exc:
             raise Unavailable(f"Prefect could not be used: {type(exc).__name__}: {exc}") from exc
+
+
+def _queue(due: datetime) -> str:
+    return queues.NOW if due - datetime.now(UTC) < URGENT else queues.SCHEDULED
+
+
+def _seen(run: FlowRun) -> RunSeen:
+    state = run.state
+    if state is None:
+        return RunSeen(RunPhase.WAITING, None, run.created or datetime.now(UTC), run.run_count)
+    phase = RunPhase.ACTIVE
+    if state.type is StateType.SCHEDULED:
+        phase = RunPhase.WAITING
+    elif state.type in _CANCELLED:
+        phase = RunPhase.CANCELLED
+    elif state.type in _ENDED:
+        phase = RunPhase.ENDED
+    return RunSeen(phase, state.state_details.scheduled_time, state.timestamp, run.run_count)

@@ -1,27 +1,17 @@
-"""From a job's row to its flow run, and the repair of rows that have none (design.md D2).
+"""From a job's row to its flow run, and when that run starts (design.md D2, D11).
 
-The row comes first and is the truth: when the run cannot be made now, it is made later.
+The row comes first and is the truth: when the run cannot be made now, `reconciling` makes it.
 """
 
 from __future__ import annotations
 
-import logging
+import hashlib
 from datetime import datetime, timedelta
-from typing import Final
 
-from core.clock import Clock
 from core.database import Database
 from core.dispatch.base import Dispatcher
-from core.errors import Unavailable
 from core.jobs import service
-from core.jobs.listing import undispatched_jobs
 from core.jobs.models import Job
-
-log = logging.getLogger(__name__)
-
-# Younger rows are still in the hands of the request that made them.
-REPAIR_AFTER: Final = timedelta(seconds=5)
-REPAIR_BATCH: Final = 100
 
 
 async def submit_job(
@@ -32,7 +22,7 @@ async def submit_job(
     A job that was cancelled meanwhile has its run cancelled too.
 
     Raises:
-        Unavailable: Prefect or the database; call again, or leave it to `submit_missing`.
+        Unavailable: Prefect or the database; call again, or leave it to the reconciliation.
     """
     flow_run_id = await dispatcher.submit(
         job.id, due(job, lead_seconds, now), [job.id, job.platform, job.team_id]
@@ -47,24 +37,19 @@ def due(job: Job, lead_seconds: float, now: datetime) -> datetime:
     """When the run starts: ahead of `joinAt`, to wait ready inside the flow (design.md D11)."""
     if job.join_at is None:
         return now
-    return max(now, job.join_at - timedelta(seconds=lead_seconds))
+    return max(now, planned(job.id, job.join_at, lead_seconds))
 
 
-async def submit_missing(
-    database: Database, dispatcher: Dispatcher, clock: Clock, *, lead_seconds: float
-) -> int:
-    """Make the runs that are missing; returns how many were made. Stops at the first failure."""
-    now = clock.now()
-    async with database.begin() as session:
-        jobs = await undispatched_jobs(
-            session, now=now, older_than=REPAIR_AFTER, limit=REPAIR_BATCH
-        )
-    made = 0
-    for job in jobs:
-        try:
-            await submit_job(database, dispatcher, job, lead_seconds=lead_seconds, now=now)
-        except Unavailable as exc:
-            log.warning("%s still has no flow run: %s", job.id, exc.message)
-            break
-        made += 1
-    return made
+def planned(job_id: str, join_at: datetime, lead_seconds: float) -> datetime:
+    """One to two leads before `joinAt`, always the same for the same job.
+
+    Fifty meetings that begin at nine would otherwise start fifty runs in the same second, and a
+    Prefect server starts four or five of them.
+    """
+    return join_at - timedelta(seconds=lead_seconds * (1 + _spread(job_id)))
+
+
+def _spread(job_id: str) -> float:
+    """0 to 1, evenly over all ids; their own order is that of time, so they are hashed."""
+    digest = hashlib.sha256(job_id.encode()).digest()
+    return int.from_bytes(digest[:4], "big") / 2**32

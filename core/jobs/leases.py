@@ -44,7 +44,8 @@ async def renew_lease(
         StaleAttempt: a newer attempt took the job.
     """
     job = await locked_job(session, job_id, fence=fence)
-    job.lease_until = now + timedelta(seconds=seconds)
+    # Never shorter: a job that waits for its storage is held much longer (`postponed`).
+    job.lease_until = max(job.lease_until or now, now + timedelta(seconds=seconds))
 
 
 async def release_lease(session: AsyncSession, job_id: str, fence: int) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlmodel import col, select
+from sqlalchemy import func
+from sqlmodel import col, not_, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.jobs.lifecycle import Status
@@ -69,6 +70,36 @@ async def undispatched_jobs(
         .limit(limit)
     )
     return (await session.exec(statement)).all()
+
+
+async def dispatched_jobs(
+    session: AsyncSession,
+    *,
+    now: datetime,
+    soon: timedelta,
+    older_than: timedelta,
+    page: int,
+    limit: int,
+) -> Sequence[Job]:
+    """Queued jobs with a flow run that no process has begun.
+
+    All of those due before `now + soon`, at most `limit`; and one page of the later ones,
+    another for every `page`, so that each is seen in turn.
+    """
+    waiting = select(Job).where(
+        Job.status == Status.QUEUED,
+        col(Job.flow_run_id).is_not(None),
+        col(Job.fence) == 0,
+        # The run of a younger row is only just being made.
+        col(Job.created_at) < now - older_than,
+    )
+    near = or_(col(Job.join_at).is_(None), col(Job.join_at) < now + soon)
+    first = waiting.where(near).order_by(col(Job.join_at).nulls_first(), col(Job.id)).limit(limit)
+    rest = waiting.where(not_(near))
+    count = (await session.exec(select(func.count()).select_from(rest.subquery()))).one()
+    offset = page % max(1, -(-count // limit)) * limit
+    later = rest.order_by(col(Job.id)).offset(offset).limit(limit)
+    return [*(await session.exec(first)).all(), *(await session.exec(later)).all()]
 
 
 async def transitions(

@@ -92,27 +92,33 @@ async def test_the_operator_cancels_in_the_prefect_ui(product: RunningStack) -> 
     await end(product, cancel, Ended("cancelled", "cancelled"))
 
 
-async def test_storage_that_is_down_keeps_the_recording_here(product: RunningStack) -> None:
-    """Bad input: storage down. The failure says so, and the recording survives on the machine."""
+async def test_storage_that_is_down_is_waited_for(product: RunningStack) -> None:
+    """D9, MF-16: the meeting's process ends, the job stays open, and once storage answers again
+    everything follows by itself, exactly once."""
     customer, operator = Customer(product), Operator(product)
     job_id, _ = await recording(product)
+    work = product.settings.work_dir / job_id
     with product.storage_gate.closed():
         await customer.leave(job_id)
-        job = await customer.until_over(job_id)
         run = await operator.settled_run(job_id)
-    assert (job["status"], job["failure_code"]) == ("failed", "internal_error")
-    assert "could not be reached" in job["failure_detail"]
-    assert job["manifestUri"] is None
-    await customer.until_told(job_id, "job.failed", "failed")
-    assert (run.state, run.message) == ("FAILED", f"internal_error: {job['failure_detail']}")
-    (upload,) = [task for task in run.tasks if task["name"].startswith("upload-")]
-    assert upload["run_count"] > 1
-    work = product.settings.work_dir / job_id
-    kept = await asyncio.to_thread(lambda: sorted((work / "final").glob("*.ogg")))
-    lengths = [len(decode(path, RATE)) / RATE for path in kept]
+        assert (run.state, run.run["state"]["name"]) == ("COMPLETED", "Postponed")
+        assert "could not be reached" in run.message
+        assert (await customer.job(job_id))["status"] == "finalizing"
+        kept = await asyncio.to_thread(lambda: sorted((work / "final").glob("*.ogg")))
+        lengths = [len(decode(path, RATE)) / RATE for path in kept]
+    job = await customer.until_over(job_id, seconds=150)
     assert len(lengths) == 3
     assert min(lengths) >= SECONDS
+    assert (job["status"], job["exitReason"]) == ("completed", "leave_requested")
+    await customer.until_told(job_id, "job.finalized", "completed")
+    told = [one.event for one in customer.webhooks(job_id)]
+    assert (told.count("job.finalized"), told.count("job.failed")) == (1, 0)
     assert len(await operator.usage(job_id)) == 1
+    manifest = await operator.manifest(job_id)
+    assert [track["kind"] for track in manifest["tracks"]].count("per-speaker") == 3
+    async with asyncio.timeout(30):
+        while await asyncio.to_thread(work.exists):
+            await asyncio.sleep(0.2)
 
 
 async def test_a_receiver_that_is_down_is_told_later(product: RunningStack) -> None:

@@ -186,9 +186,10 @@ async def test_a_worker_that_stops_asks_its_meetings_to_leave(
     worker, process, _ = watched
     told = []
 
-    async def leave(job_id: str) -> None:
+    async def leave(job_id: str) -> bool:
         told.append(job_id)
         process.kill()
+        return True
 
     async with asyncio.timeout(20):
         await worker.stop_meetings(leave, 15)
@@ -204,8 +205,9 @@ async def test_a_meeting_that_does_not_leave_in_time_is_killed_and_scheduled_aga
 ) -> None:
     worker, process, _ = watched
 
-    async def deaf(job_id: str) -> None:
+    async def deaf(job_id: str) -> bool:
         """Hears nothing."""
+        return True
 
     await worker.stop_meetings(deaf, 0.1)
     assert process.exitcode == -signal.SIGKILL

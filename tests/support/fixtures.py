@@ -10,9 +10,11 @@ from pydantic import SecretStr
 
 from core.database import Database, migration_config
 from core.secrets import SecretBox, generate_key
+from core.settings import PrefectSettings
 from core.tables import metadata
 from tests.support.clock import ManualClock
 from tests.support.postgres import TestServer, running_server
+from tests.support.prefect_server import running_prefect_server
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +22,13 @@ def postgres() -> Iterator[TestServer]:
     """The one private server of this session."""
     with running_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def prefect_server(postgres: TestServer) -> Iterator[PrefectSettings]:
+    """One Prefect server for all tests that bring their own deployments."""
+    with running_prefect_server(postgres) as settings:
+        yield settings
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -10,10 +11,10 @@ import pytest
 from core.database import Database
 from core.dispatch.inline import InlineDispatcher
 from core.dispatch.prefect import PrefectDispatcher
-from core.dispatch.submitting import due, submit_job, submit_missing
+from core.dispatch.submitting import due, planned, submit_job
 from core.errors import Unavailable
+from core.ids import new_id
 from core.jobs import service
-from core.jobs.lifecycle import Status
 from core.settings import PrefectSettings
 from tests.support.clock import ManualClock
 from tests.support.jobs import JobBook
@@ -88,36 +89,26 @@ async def test_a_job_cancelled_while_it_was_handed_over_has_its_run_cancelled(
         await asyncio.wait_for(stopped.wait(), 5)
 
 
-async def test_missing_runs_are_made_once_they_are_old_enough(
-    book: JobBook, database: Database, clock: ManualClock
-) -> None:
-    """D2: a row without a run is repaired; one that has a run, a bot or an end is left alone."""
-    ran: list[str] = []
-
-    async def run(job_id: str) -> None:
-        ran.append(job_id)
-
-    lost, taken, over = [await book.add() for _ in range(3)]
-    await book.bring_to(taken, Status.JOINING)
-    async with database.begin() as session:
-        await service.request_cancel(session, over.id, now=clock.now())
-    async with InlineDispatcher(run, clock) as dispatcher:
-        assert await submit_missing(database, dispatcher, clock, lead_seconds=60) == 0
-        clock.advance(6)
-        assert await submit_missing(database, dispatcher, clock, lead_seconds=60) == 1
-        assert await submit_missing(database, dispatcher, clock, lead_seconds=60) == 0
-        await dispatcher.settled()
-    assert ran == [lost.id]
-
-
-async def test_a_run_starts_a_lead_ahead_but_never_in_the_past(
+async def test_a_run_starts_one_to_two_leads_ahead_but_never_in_the_past(
     book: JobBook, clock: ManualClock
 ) -> None:
-    """D24."""
+    """D11, D24."""
     soon = await book.add(join_at=clock.now() + timedelta(seconds=30))
-    later = await book.add(join_at=clock.now() + timedelta(seconds=300))
     assert due(soon, 60, clock.now()) == clock.now()
-    assert due(later, 60, clock.now()) == clock.now() + timedelta(seconds=240)
+    for _ in range(5):
+        later = await book.add(join_at=clock.now() + timedelta(seconds=300))
+        ahead = clock.now() + timedelta(seconds=300) - due(later, 60, clock.now())
+        assert timedelta(seconds=60) <= ahead <= timedelta(seconds=120)
+        assert due(later, 60, clock.now()) == due(later, 60, clock.now())
+
+
+def test_runs_of_one_minute_are_spread_over_the_lead(clock: ManualClock) -> None:
+    """D11: not more than a Prefect server can start a second, where a thousand begin at once."""
+    at = clock.now()
+    starts = [(at - planned(new_id("job"), at, 60)).total_seconds() for _ in range(1000)]
+    busiest = max(Counter(int(second) for second in starts).values())
+    # Evenly spread it were 17 a second.
+    assert busiest < 40
 
 
 async def test_a_prefect_that_is_down_is_unavailable(

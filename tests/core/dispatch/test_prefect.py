@@ -12,7 +12,9 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from core.dispatch.base import RunPhase
 from core.dispatch.prefect import PrefectDispatcher
+from core.dispatch.queues import NOW, QUEUE_PRIORITIES, SCHEDULED
 from core.errors import Unavailable
 from core.settings import PrefectSettings
 from tests.support.postgres import TestServer
@@ -22,6 +24,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 JOB = "job_01HXY1AB7M2QNTWA9YQRH5JEP6"
 TAGS = [JOB, "meet", "team_1"]
+HOUR = timedelta(hours=1)
 
 
 @dataclass
@@ -36,9 +39,24 @@ class Prefect:
         found: dict[str, Any] = answer.raise_for_status().json()
         return found
 
+    async def set_state(self, flow_run_id: str, state: str) -> None:
+        answer = await self.http.post(
+            f"/flow_runs/{flow_run_id}/set_state", json={"state": {"type": state}, "force": True}
+        )
+        answer.raise_for_status()
+
     async def deploy(self) -> None:
         flow = (await self.http.post("/flows/", json={"name": "meeting"})).json()
-        deployment = {"name": "meeting", "flow_id": flow["id"], "parameter_openapi_schema": {}}
+        await self.http.post("/work_pools/", json={"name": "meetings", "type": "meetbot"})
+        for name in QUEUE_PRIORITIES:
+            made = await self.http.post("/work_pools/meetings/queues", json={"name": name})
+            assert made.status_code in (201, 409), made.text
+        deployment = {
+            "name": "meeting",
+            "flow_id": flow["id"],
+            "parameter_openapi_schema": {},
+            "work_pool_name": "meetings",
+        }
         (await self.http.post("/deployments/", json=deployment)).raise_for_status()
 
 
@@ -96,3 +114,58 @@ async def test_a_wrong_password_is_unavailable(prefect: Prefect) -> None:
     async with PrefectDispatcher(wrong) as dispatcher:
         with pytest.raises(Unavailable, match="401"):
             await dispatcher.submit(JOB, datetime.now(UTC), TAGS)
+
+
+async def test_urgent_runs_and_later_ones_wait_in_queues_of_their_own(prefect: Prefect) -> None:
+    """D11: whoever wants a bot now is not behind everybody who begins at nine."""
+    await prefect.deploy()
+    async with PrefectDispatcher(prefect.settings) as dispatcher:
+        now = await dispatcher.submit("job_now", datetime.now(UTC), ["job_now"])
+        later = await dispatcher.submit("job_at_nine", datetime.now(UTC) + HOUR, ["job_at_nine"])
+    assert (await prefect.run(now))["work_queue_name"] == NOW
+    assert (await prefect.run(later))["work_queue_name"] == SCHEDULED
+
+
+async def test_runs_are_seen_as_the_repair_needs_them(prefect: Prefect) -> None:
+    """D2: `MemoryRuns` of the repair's tests behaves like this."""
+    await prefect.deploy()
+    due = datetime.now(UTC) + HOUR
+    states = {"PENDING": RunPhase.ACTIVE, "RUNNING": RunPhase.ACTIVE}
+    states |= {"CANCELLED": RunPhase.CANCELLED, "CANCELLING": RunPhase.CANCELLED}
+    states |= dict.fromkeys(("COMPLETED", "FAILED", "CRASHED"), RunPhase.ENDED)
+    async with PrefectDispatcher(prefect.settings) as dispatcher:
+        ids = {
+            state: await dispatcher.submit(f"job_{state}", due, ["job"])
+            for state in ("SCHEDULED", *states)
+        }
+        for state in states:
+            await prefect.set_state(ids[state], state)
+        lost = await dispatcher.submit("job_lost", due, ["job"])
+        (await prefect.http.delete(f"/flow_runs/{lost}")).raise_for_status()
+        seen = await dispatcher.look([*ids.values(), lost])
+        assert {state: seen[ids[state]].phase for state in states} == states
+        waiting = seen[ids["SCHEDULED"]]
+        assert (waiting.phase, waiting.due, waiting.starts) == (RunPhase.WAITING, due, 0)
+        assert lost not in seen
+        # Its key is free again.
+        assert await dispatcher.submit("job_lost", due, ["job"]) != lost
+        assert await dispatcher.look([]) == {}
+
+
+async def test_a_run_is_moved_from_whatever_state_it_is_in(prefect: Prefect) -> None:
+    """AR-08: workers are handed it by its new time."""
+    await prefect.deploy()
+    later = datetime.now(UTC) + 2 * HOUR
+    async with PrefectDispatcher(prefect.settings) as dispatcher:
+        for state in ("SCHEDULED", "CRASHED", "FAILED"):
+            run_id = await dispatcher.submit(f"job_moved_{state}", later - HOUR, ["job"])
+            if state != "SCHEDULED":
+                await prefect.set_state(run_id, state)
+            await dispatcher.move(run_id, later)
+            seen = (await dispatcher.look([run_id]))[run_id]
+            assert (seen.phase, seen.due) == (RunPhase.WAITING, later)
+            handed = await prefect.http.post(
+                "/work_pools/meetings/get_scheduled_flow_runs",
+                json={"scheduled_before": (later - timedelta(minutes=1)).isoformat()},
+            )
+            assert run_id not in [entry["flow_run"]["id"] for entry in handed.json()]

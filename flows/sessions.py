@@ -1,0 +1,52 @@
+"""Which bot goes to a job's meeting: one in a browser, or a simulated one for load tests."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol, Self
+
+from bot.control import ControlChannel
+from bot.session import Ending, MeetingSession
+from core.clock import Clock
+from core.errors import BotFault
+from core.jobs.failures import ExitReason
+from core.jobs.spec import JobSpec
+from core.settings import Settings
+from flows.simulated import DRIVER, SimulatedSession
+
+
+class Session(Protocol):
+    """What a run asks of a bot; see `bot.session.MeetingSession`."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    async def join(self) -> None: ...
+
+    async def capture(self) -> Ending: ...
+
+    async def stop(self, reason: ExitReason) -> Ending: ...
+
+
+def open_session(
+    spec: JobSpec, settings: Settings, channel: ControlChannel, clock: Clock
+) -> Session:
+    """The bot of a job; enter it to send it on its way.
+
+    Raises:
+        BotFault: a simulated one where none is allowed, or for a live job.
+    """
+    if spec.driver != DRIVER:
+        return MeetingSession(spec, settings, channel, clock)
+    if spec.livemode or not settings.sandbox.simulated:
+        raise BotFault(
+            "Simulated meetings are for test keys, and only where MEETBOT_SANDBOX__SIMULATED is "
+            "set."
+        )
+    return SimulatedSession(spec, settings, channel, clock)
