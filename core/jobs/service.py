@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -16,16 +16,13 @@ from core.database import JOBS_CHANNEL, notify
 from core.errors import InvalidState, NotFound, StaleAttempt
 from core.jobs import commands
 from core.jobs.failures import ExitReason
-from core.jobs.lifecycle import Event, RecordingState, Status
+from core.jobs.lifecycle import BEFORE_ROOM, IN_CALL, Event, RecordingState, Status
 from core.jobs.models import Job, JobCommand
 from core.jobs.rows import ABSENT, leased, locked_job
 from core.jobs.settlement import Settlement, settle
 from core.jobs.transitions import move
 from core.jobs.verbs import Outcome, Verb
 from core.texts import plain_text
-
-BEFORE_ROOM: Final = frozenset({Status.QUEUED, Status.JOINING, Status.ENTERING_LOBBY})
-IN_CALL: Final = frozenset({Status.IN_MEETING, Status.RECORDING})
 
 
 class LiveSpeaker(BaseModel):
