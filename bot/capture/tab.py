@@ -15,7 +15,6 @@ from core.errors import MeetingError
 from core.jobs.spec import RecordingOptions
 from core.recordings.journal import GapMarked, StreamOpened
 
-TAB_STREAM: Final = "tab.webm"
 WIDTH: Final = 1280
 HEIGHT: Final = 720
 _START_TIMEOUT_S: Final = 15.0
@@ -50,19 +49,27 @@ class _Started(Message):
     audio: bool
 
 
+def tab_stream_name(number: int) -> str:
+    return "tab.webm" if number == 1 else f"tab.{number}.webm"
+
+
 def video_bits_per_second(fps: int) -> int:
     """500 kbit/s at 5 fps, 800 kbit/s at 10: what capture.md measured as good, and onwards."""
     return min(2_500_000, 200_000 + 60_000 * fps)
 
 
 class TabVideo:
-    """Starts and stops the tab's recording and writes what arrives to `tab.webm`."""
+    """Starts and stops one page's recording and writes what arrives to one file.
 
-    def __init__(self, page: Caller, t0_ms: float, journal: JournalWriter) -> None:
+    `number` counts the pages of an attempt: each records itself into a file of its own.
+    """
+
+    def __init__(self, page: Caller, t0_ms: float, journal: JournalWriter, number: int = 1) -> None:
         self.running = False
         self._page = page
         self._t0_ms = t0_ms
         self._journal = journal
+        self._name = tab_stream_name(number)
         self._stream: StreamFile | None = None
         self._next = 0
         self._end_ms = 0
@@ -96,7 +103,7 @@ class TabVideo:
         if self._stream is None:
             start = max(0, round(at_ms - self._t0_ms))
             self._stream = self._journal.open_stream(
-                StreamOpened(stream=TAB_STREAM, kind="tab-video", start_ms=start)
+                StreamOpened(stream=self._name, kind="tab-video", start_ms=start)
             )
             self._end_ms = start
         return self._stream
@@ -128,6 +135,11 @@ class TabVideo:
         if self._stream is not None:
             self._journal.describe(self._stream, self._end_ms)
 
+    def lost(self) -> None:
+        """The page is gone: what it had handed out is all there is."""
+        self.running = False
+        self.describe()
+
     async def stop(self) -> None:
         """Ask for the last slice; a page that is gone has already given all it had."""
         if not self.running:
@@ -142,5 +154,5 @@ class TabVideo:
         self._open(now_ms)
         at = max(0, round(now_ms - self._t0_ms))
         self._journal.write(
-            GapMarked(stream=TAB_STREAM, start_ms=self._end_ms, end_ms=at, reason=reason)
+            GapMarked(stream=self._name, start_ms=self._end_ms, end_ms=at, reason=reason)
         )

@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 import re
+import shutil
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from typing import Annotated, Final, Self
 from pydantic import BaseModel, Field, ValidationError
 
 from core.clock import Clock
-from core.errors import StorageError
+from core.errors import StaleAttempt, StorageError
 from core.recordings.journal import JOURNAL_NAME
 from core.storage.base import Storage
 
@@ -131,6 +132,9 @@ class BundleUploader:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if isinstance(error, StaleAttempt):
+            # Another attempt has the job: nothing of this one is wanted any more (D10).
+            return
         try:
             async with asyncio.timeout(_LAST_TRY_S):
                 await self.ship()
@@ -204,31 +208,43 @@ def _read(path: Path, offset: int, size: int) -> bytes:
 
 
 def restore(storage: Storage, job_id: str, work_dir: Path) -> int:
-    """Rebuild the attempts' folders from storage; the number of bundles used.
+    """Rebuild from storage the attempts that are not here; the number of bundles used.
 
-    Files that are here already are kept when they are longer. A missing or damaged bundle costs
-    what follows it in the same files, nothing else.
+    An attempt whose journal is here was made on this machine: nothing in storage is newer. A
+    missing or damaged bundle costs what follows it in the same files, nothing else.
 
     Raises:
         StorageError: storage did not answer.
     """
     prefix = journal_prefix(job_id)
+    here = {path.parent.name for path in work_dir.glob(f"[0-9]*/{JOURNAL_NAME}")}
+    scratch = work_dir / ".restoring"
+    shutil.rmtree(scratch, ignore_errors=True)
     used = 0
     for stored in storage.list(prefix):
         found = re.fullmatch(r"(\d+)/(\d+)", stored.key[len(prefix) :])
-        if found is None:
+        if found is None or str(int(found[1])) in here:
             continue
         try:
             chunks = list(unpack(storage.get_bytes(stored.key)))
         except BadBundle as error:
             _log.error("%s: %s", stored.key, error.message)
             continue
-        folder = work_dir / str(int(found[1]))
+        folder = scratch / str(int(found[1]))
         folder.mkdir(parents=True, exist_ok=True)
         for chunk, data in chunks:
             _apply(folder / chunk.name, chunk, data)
         used += 1
+    _move_in(scratch, work_dir)
     return used
+
+
+def _move_in(scratch: Path, work_dir: Path) -> None:
+    """Whole attempts only: a restoration that was cut short leaves nothing behind."""
+    for folder in scratch.iterdir() if scratch.is_dir() else ():
+        shutil.rmtree(work_dir / folder.name, ignore_errors=True)
+        folder.rename(work_dir / folder.name)
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _apply(path: Path, chunk: Chunk, data: bytes) -> None:
