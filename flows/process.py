@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from typing import Any
 
@@ -16,6 +17,7 @@ def run_meeting(flow_run: str) -> None:
     # Signals to the worker's terminal or group must not reach a live meeting.
     os.setsid()
     from prefect.client.schemas.objects import FlowRun
+    from prefect.exceptions import Abort
     from prefect.flow_engine import run_flow_async
     from prefect.flows import Flow
     from prefect.logging.configuration import setup_logging
@@ -25,4 +27,8 @@ def run_meeting(flow_run: str) -> None:
     setup_logging()
     run = FlowRun.model_validate_json(flow_run)
     flow: Flow[..., Any] = meeting
-    asyncio.run(run_flow_async(flow, flow_run=run, parameters=run.parameters, return_type="state"))
+    # Aborted: another process of the same run has the job, and tells Prefect how it went.
+    with contextlib.suppress(Abort):
+        asyncio.run(
+            run_flow_async(flow, flow_run=run, parameters=run.parameters, return_type="state")
+        )

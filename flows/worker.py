@@ -5,8 +5,9 @@ From creation of a run to the first line of the flow it takes 0.7 s and 37 MB, a
 hold no media; they run inside the worker.
 
 What the worker settles: a run that is cancelled in the Prefect UI is passed on as a `cancel`
-command, so that the meeting ends gracefully; a meeting process that died is marked Crashed and
-scheduled again, so that the flow delivers what its journal holds. A meeting outlives the worker.
+command, so that the meeting ends gracefully; a meeting process that died is marked Crashed, and its
+lease is ended, so that the watcher (`flows/watch.py`) schedules the run again at once. A meeting
+outlives the worker.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.flow_engine import run_flow_async
 from prefect.flows import Flow
-from prefect.states import Crashed, Scheduled
+from prefect.states import Crashed
 from prefect.workers.base import (
     BaseJobConfiguration,
     BaseVariables,
@@ -45,6 +46,7 @@ from prefect.workers.base import (
 
 from flows.deliver_webhooks import deliver_webhooks
 from flows.forks import MeetingForks, ended, exit_text
+from flows.holding import Deaths, holder_name
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +55,6 @@ CANCEL_POLL_SECONDS: Final = 1.0
 # Every how many rounds, and how far back, it looks for runs cancelled before they started.
 LOOK_BACK_EVERY: Final = 5
 CANCELLED_LATELY_SECONDS: Final = 600
-# A run whose process keeps dying is not started more often than this.
-MAX_STARTS: Final = 4
 # How long a stopping worker may take to settle the runs whose processes it killed.
 RECOVER_SECONDS: Final = 10
 
@@ -73,13 +73,19 @@ class MeetingWorker(
     _description = "Forks each meeting from a warm, pre-imported process."
 
     def __init__(
-        self, *args: Any, forks: MeetingForks, cancel_job: CancelJob, **kwargs: Any
+        self,
+        *args: Any,
+        forks: MeetingForks,
+        cancel_job: CancelJob,
+        deaths: Deaths,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         # Set when runs are being taken.
         self.ready = asyncio.Event()
         self._cancel_job = cancel_job
         self._forks = forks
+        self._deaths = deaths
         self._live: dict[UUID, BaseProcess] = {}
         # One for each live run, set when its end was settled with Prefect, too.
         self._settled: dict[UUID, asyncio.Event] = {}
@@ -127,31 +133,37 @@ class MeetingWorker(
             task_status.started(str(process.pid))
         try:
             await ended(process)
-            self._live.pop(flow_run.id, None)
+            self._forget(flow_run.id, process)
             if process.exitcode != 0:
-                await self._recover(flow_run.id, process.exitcode)
+                await self._recover(flow_run, process)
         finally:
-            self._live.pop(flow_run.id, None)
-            self._settled.pop(flow_run.id, None)
+            self._forget(flow_run.id, process)
+            if self._settled.get(flow_run.id) is settled:
+                del self._settled[flow_run.id]
             settled.set()
         # A crash has been settled above; the stock handling would only repeat it.
         return BaseWorkerResult(status_code=0, identifier=str(process.pid))
 
-    async def _recover(self, flow_run_id: UUID, code: int | None) -> None:
-        """Mark a run whose process died, and schedule it again to deliver what it journalled."""
-        flow_run = await self.client.read_flow_run(flow_run_id)
-        if flow_run.state is not None and flow_run.state.is_final():
+    def _forget(self, run_id: UUID, process: BaseProcess) -> None:
+        """The run may have another process by now: this one was frozen, and thought dead."""
+        if self._live.get(run_id) is process:
+            del self._live[run_id]
+
+    async def _recover(self, flow_run: FlowRun, process: BaseProcess) -> None:
+        """Mark the run of a process that died, and hand its job to who watches leases."""
+        job_id = str(flow_run.parameters["job_id"])
+        holder = holder_name(str(flow_run.id), process.pid)
+        if not await self._deaths.concerns(job_id, holder):
             return
-        message = f"The meeting process died ({exit_text(code)})."
-        await self.client.set_flow_run_state(flow_run_id, Crashed(message=message), force=True)
-        if flow_run.run_count >= MAX_STARTS:
-            log.error("%s died %d times; giving up", flow_run.name, flow_run.run_count)
-            return
-        again: State[Any] = Scheduled(
-            scheduled_time=datetime.now(UTC) + timedelta(seconds=1),
-            message=f"{message} Continuing from the journal.",
-        )
-        await self.client.set_flow_run_state(flow_run_id, again, force=True)
+        try:
+            current = await self.client.read_flow_run(flow_run.id)
+            if current.state is None or not current.state.is_final():
+                message = f"The meeting process died ({exit_text(process.exitcode)})."
+                crashed: State[Any] = Crashed(message=message)
+                await self.client.set_flow_run_state(flow_run.id, crashed, force=True)
+        finally:
+            # Also when Prefect is away: the job is the truth, the run follows.
+            await self._deaths.tell(job_id, holder)
 
     async def watch_cancellations(self) -> None:
         """Pass cancels from the Prefect UI on to live meetings; runs until cancelled."""
@@ -196,8 +208,8 @@ class MeetingWorker(
     async def stop_meetings(self, leave_job: CancelJob, seconds: float) -> None:
         """End the live meetings of this worker: gracefully first, then by force.
 
-        The run of a meeting that is killed is scheduled again: the next worker delivers its
-        journal.
+        The run of a meeting that is killed is scheduled again by the watcher: the next worker
+        takes it back into its meeting, or delivers its journal.
         """
         self._stopping = True
         live = dict(self._live)

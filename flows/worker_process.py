@@ -18,6 +18,7 @@ from core.errors import InvalidState, Unavailable
 from core.jobs import service
 from core.settings import Settings
 from flows.forks import MeetingForks
+from flows.holding import Deaths
 from flows.resources import Resources, open_resources
 from flows.worker import MeetingWorker
 
@@ -46,6 +47,7 @@ async def run(settings: Settings) -> None:
             work_pool_name=settings.prefect.work_pool,
             forks=forks,
             cancel_job=lambda job_id: _cancel(resources, job_id),
+            deaths=Deaths(resources),
         )
         working = asyncio.create_task(worker.start(printer=log.info), name="worker")
         watching = asyncio.create_task(worker.watch_cancellations(), name="cancellations")
