@@ -250,11 +250,15 @@ class MeetingSession:
         return await self._go_back(lost.since)
 
     async def _go_back(self, since: float) -> Ending | None:
-        return await first_of(
-            until_told(self._commands),
-            report_progress(self._equipment),
-            self._returner.come_back(since),
-        )
+        try:
+            return await first_of(
+                until_told(self._commands),
+                report_progress(self._equipment),
+                self._returner.come_back(since),
+            )
+        except MeetingError as error:
+            # The disk failed meanwhile.
+            return Ending(ExitReason.ERROR, error, cancelled=False)
 
     async def _enter_again(self) -> None:
         """One attempt; the host may take less time than for a stranger."""

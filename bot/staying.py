@@ -99,7 +99,7 @@ class Stay:
     async def _record(self) -> Ending:
         parts, room = self._equipment, self._room
         if parts.recorder.started:
-            await parts.recorder.resume()
+            await parts.recorder.back()
         else:
             parts.observer.recording_starts()
             await parts.recorder.start(self._gap)

@@ -33,7 +33,9 @@ class Deaths:
             Unavailable: the database is away.
         """
         async with self._resources.database.begin() as session:
-            job = await session.get_one(Job, job_id)
+            job = await session.get(Job, job_id)
+        if job is None:
+            return False
         return not job.status.terminal and job.lease_holder in (holder, None)
 
     async def tell(self, job_id: str, holder: str) -> None:

@@ -32,11 +32,15 @@ LAST_ATTEMPT_IN_CALL: Final = 5
 
 @dataclass(frozen=True)
 class Left:
-    """What earlier attempts left behind. `closed`: how the last one says that it ended."""
+    """What earlier attempts left behind. `closed`: how the last one says that it ended.
+
+    `complete`: all of it that exists anywhere is here.
+    """
 
     past: Past
     closed: ExitReason | None
     asked: frozenset[Verb]
+    complete: bool = True
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,11 @@ async def look_back(resources: Resources, job: Job, work_dir: Path) -> Left:
     Raises:
         Unavailable: the database is away.
     """
+    complete = True
     try:
         await bring_here(resources.storage, job.id, work_dir)
     except StorageError as error:
+        complete = False
         # The meeting goes on meanwhile; what is in storage is fetched before it is delivered.
         log.warning("%s: its journal stays in storage for now: %s", job.id, error.message)
     async with resources.database.begin() as session:
@@ -84,6 +90,7 @@ async def look_back(resources: Resources, job: Job, work_dir: Path) -> Left:
         ),
         closed.exit_reason if closed else None,
         asked,
+        complete,
     )
 
 

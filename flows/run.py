@@ -60,8 +60,13 @@ class MeetingRun:
         self._silence: TranscriptionError | None = None
         # What earlier attempts left; None for the first one.
         self._past: Past | None = None
+        # The job as they left it, until this attempt has looked at it.
+        self._resumed: Job | None = None
         # They were in the meeting, and this one only delivers what they journalled.
         self._delivers_only = False
+        self._took_over = False
+        # Their journals could not be fetched from storage yet.
+        self._to_fetch = False
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._postman)
@@ -94,9 +99,6 @@ class MeetingRun:
     async def dispatch(self) -> None:
         """Take the lease, make the room of a test job, start the bot.
 
-        After earlier attempts the bot goes back into a meeting that it was in; where nobody wants
-        it there any more, what they recorded is delivered (D10).
-
         Raises:
             JobHeld: another run holds the job.
             MeetingError: the bot cannot be started.
@@ -118,24 +120,33 @@ class MeetingRun:
         )
         keeper = asyncio.create_task(self._keep_lease(self._channel), name="lease")
         self._stack.callback(keeper.cancel)
-        if self.status in BEFORE_ROOM:
-            self._past = Past(status=self.status)
-        else:
-            await self._take_up(job)
-        if not self._delivers_only and self._seconds_ahead() <= 0:
+        if self.status not in BEFORE_ROOM:
+            # What earlier attempts left may have to come from far away: that is part of `join`.
+            self._resumed = job
+            return
+        self._past = Past(status=self.status)
+        if self._seconds_ahead() <= 0:
             await self._start_bot()
 
     async def _take_up(self, job: Job) -> None:
+        """After earlier attempts: back into the meeting, or only deliver what they recorded."""
         left = await recovery.look_back(self._resources, job, self.work_dir)
         plan = recovery.plan(job, left)
         log.info("%s: attempt %d, back into the meeting: %s", job.id, job.fence, plan.goes_back)
-        self._past = left.past
+        self._resumed, self._past = None, left.past
+        self._took_over, self._to_fetch = True, not left.complete
         self._delivers_only = not plan.goes_back
         self.outcome.exit_reason = plan.exit_reason
         self.outcome.cancelled = plan.exit_reason is ExitReason.CANCELLED
 
     async def join(self) -> None:
-        """One attempt to get into the room, not before `joinAt` (D11). Raises MeetingError."""
+        """One attempt to get into the room, not before `joinAt` (D11). Raises MeetingError.
+
+        After earlier attempts the bot goes back into a meeting that it was in, unless nobody wants
+        it there any more (D10).
+        """
+        if self._resumed is not None:
+            await self._take_up(self._resumed)
         if self._spec is None or self._delivers_only:
             return
         if self._session is None and await self._withdrawn_before_due():
@@ -170,13 +181,13 @@ class MeetingRun:
         """Make the final files from the journal."""
         await self._left()
         storage = self._resources.storage
-        if self._past is not None:
+        if self._to_fetch:
             await recovery.bring_here(storage, self.job_id, self.work_dir)
         try:
             recording = await delivery.finalize(self.work_dir, self.job_id)
         except JournalError:
             prefix = delivery.prefix(self.job_id)
-            manifest = await recovery.delivered(storage, prefix)
+            manifest = await recovery.delivered(storage, prefix) if self._took_over else None
             if manifest is None:
                 raise
             self.outcome.take_over(manifest, storage.uri(f"{prefix}{MANIFEST_NAME}"))

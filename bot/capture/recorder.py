@@ -62,7 +62,6 @@ class _Running:
         self.audio = AudioRecorder(self.owners, t0_ms, self.journal)
         self.video = VideoRecorder(spec.recording.video, self.owners, t0_ms, self.journal)
         self.tab = TabVideo(bridge, t0_ms, self.journal)
-        self.tabs = 1
         self.outages = Outages(self.journal, t0_ms)
         self.task: asyncio.Task[None] | None = None
         # Video tracks that the page was told about, and the calls that tell it.
@@ -163,15 +162,13 @@ class Recorder:
             self.intake.page_gone()
             running.tab.lost()
 
-    async def resume(self) -> None:
+    async def back(self) -> None:
         """A new page is in the room: go on; the gap ends with its first media."""
         running = self._running
         if running is None or self._stopped:
             return
         running.outages.back(self.now_ms())
         if self._spec.recording.video == "tab":
-            running.tabs += 1
-            running.tab = TabVideo(self._bridge, running.t0_ms, running.journal, running.tabs)
             await running.tab.start(self._spec.recording, self.now_ms())
 
     # What the session says

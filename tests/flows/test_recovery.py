@@ -151,6 +151,7 @@ async def test_a_meeting_does_not_wait_for_storage(
     bucket.away = True
     found = await look_back(cast("Resources", _Resources(database, bucket)), live, tmp_path / "w")
     assert found.past == Past(status=Status.RECORDING, began_at=live.started_at)
+    assert not found.complete
     assert plan(live, found) == GO_BACK
 
 

@@ -142,9 +142,7 @@ async def test_after_an_outage_of_the_database_every_lease_starts_anew(watch: Wa
     assert await watch.watcher.look() == 1
 
 
-async def test_a_death_that_was_seen_is_acted_on_at_once(
-    watch: Watch, database: Database
-) -> None:
+async def test_a_death_that_was_seen_is_acted_on_at_once(watch: Watch, database: Database) -> None:
     job = await watch.live()
     await watch.watcher.look()
     async with database.begin() as session:
@@ -152,9 +150,7 @@ async def test_a_death_that_was_seen_is_acted_on_at_once(
     assert await watch.watcher.look() == 1
 
 
-async def test_the_death_of_another_process_ends_no_lease(
-    watch: Watch, database: Database
-) -> None:
+async def test_the_death_of_another_process_ends_no_lease(watch: Watch, database: Database) -> None:
     """A frozen process that dies after it was replaced."""
     job = await watch.live()
     await watch.watcher.look()
@@ -164,9 +160,7 @@ async def test_the_death_of_another_process_ends_no_lease(
     await watch.renew(job)
 
 
-async def test_the_watcher_is_woken_when_a_lease_is_ended(
-    watch: Watch, database: Database
-) -> None:
+async def test_the_watcher_is_woken_when_a_lease_is_ended(watch: Watch, database: Database) -> None:
     job = await watch.live()
     async with asyncio.timeout(10), aclosing(database.listen(LEASES_CHANNEL)) as notices:
         assert await anext(notices) == ""

@@ -107,9 +107,11 @@ async def heard_people(sent: Sent) -> list[str]:
     """Everybody in the room, once the bot hears from all of them."""
     mark = len(sent.channel.reports)
     await sent.channel.until(
-        lambda channel: len(channel.reports) > mark
-        and channel.progress is not None
-        and len(channel.progress.participants) == 3
+        lambda channel: (
+            len(channel.reports) > mark
+            and channel.progress is not None
+            and len(channel.progress.participants) == 3
+        )
     )
     assert sent.channel.progress is not None
     return [one.participant_id for one in sent.channel.progress.participants]
