@@ -29,7 +29,7 @@ from bot.hearing import Commands
 from bot.joining import Joiner, JoinLimits
 from bot.liveness import Liveness
 from bot.observing import RoomObserver
-from bot.platforms.room import Entry
+from bot.platforms.room import Entry, Room
 from bot.racing import any_set, first_of
 from bot.recording.journal import write_ending
 from bot.reporting import Reporter
@@ -204,6 +204,10 @@ class MeetingSession:
     @property
     def _chromium(self) -> Chromium | None:
         return self._visit.chromium
+
+    @property
+    def _room(self) -> Room | None:
+        return self._visit.room
 
     @property
     def _page(self) -> Page | None:

@@ -61,7 +61,7 @@ async def open_verbs(session: AsyncSession, job_id: str) -> frozenset[Verb]:
     statement = select(JobCommand.verb).where(
         JobCommand.job_id == job_id, col(JobCommand.settled_at).is_(None)
     )
-    return frozenset((await session.exec(statement)).all())
+    return frozenset(Verb(verb) for verb in (await session.exec(statement)).all())
 
 
 async def begin(session: AsyncSession, command_id: str, fence: int, *, now: datetime) -> bool:

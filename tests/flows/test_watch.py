@@ -1,4 +1,4 @@
-"""The one recovery owner: whose lease is over gets another process, once, and not for ever (D10)."""
+"""The one recovery owner: a job whose lease is over gets another process, once (D10)."""
 
 from __future__ import annotations
 

@@ -42,6 +42,13 @@ def renderers(chromium: Chromium) -> list[psutil.Process]:
     return [one for one in family if "--type=renderer" in " ".join(one.cmdline())]
 
 
+def network(chromium: Chromium) -> list[psutil.Process]:
+    """The process through which everything goes that the browser sends or receives."""
+    assert chromium.pid is not None
+    family = psutil.Process(chromium.pid).children(recursive=True)
+    return [one for one in family if "network.mojom.NetworkService" in " ".join(one.cmdline())]
+
+
 def kill_browser(chromium: Chromium) -> None:
     assert chromium.pid is not None
     os.kill(chromium.pid, signal.SIGKILL)
@@ -57,14 +64,20 @@ def freeze_page(chromium: Chromium) -> None:
         process.suspend()
 
 
+def cut_network(chromium: Chromium) -> None:
+    (process,) = network(chromium)
+    process.suspend()
+
+
 @pytest.mark.parametrize(
     ("harm", "reason"),
     [
         (kill_browser, "browser crashed"),
         (kill_page, "page crashed"),
         (freeze_page, "did not answer"),
+        (cut_network, "connections to the meeting were dead"),
     ],
-    ids=["killed-browser", "killed-page", "frozen-page"],
+    ids=["killed-browser", "killed-page", "frozen-page", "cut-network"],
 )
 async def test_the_bot_comes_back_into_the_same_recording(
     senders: Senders,
@@ -115,6 +128,30 @@ async def heard_people(sent: Sent) -> list[str]:
     )
     assert sent.channel.progress is not None
     return [one.participant_id for one in sent.channel.progress.participants]
+
+
+async def test_a_meeting_in_which_everybody_is_muted_is_left_alone(
+    senders: Senders, client: SandboxClient
+) -> None:
+    """Quiet is not dead: longer than any verdict takes."""
+    sent = await senders.send()
+    async with sent.session as session:
+        capture = await capturing(sent, session)
+        first = bots(await until(client, sent, lambda view: len(bots(view)) == 1))
+        assert sent.room is not None
+        await client.host(sent.room.room_id, HostAction.MUTE)
+        assert sent.channel.progress is not None
+        quiet_until = sent.channel.progress.recorded_seconds + 14
+        await sent.channel.until(
+            lambda channel: (
+                channel.progress is not None and channel.progress.recorded_seconds > quiet_until
+            ),
+            seconds=60,
+        )
+        assert bots(await client.room(sent.room.room_id)) == first
+        await sent.channel.issue(Verb.LEAVE)
+        await capture
+    assert recorded(sent).gaps == ()
 
 
 async def test_a_meeting_that_ends_while_the_bot_is_away_is_complete(
