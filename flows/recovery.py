@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bot.recording.bundles import restore
+from bot.recording.bundles import missing_attempts, restore
 from bot.recording.timeline import covered_ms, lay_out
 from bot.returning import Past
 from core.clock import from_epoch_ms
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 # Attempts beyond this one do not go into the meeting again; they deliver.
 LAST_ATTEMPT_IN_CALL: Final = 5
+ASK_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,15 @@ def plan(job: Job, left: Left) -> Plan:
     if job.status not in IN_CALL or left.closed is not None:
         return Plan(goes_back=False)
     return Plan(goes_back=job.fence <= LAST_ATTEMPT_IN_CALL)
+
+
+async def all_here(storage: Storage, job_id: str, work_dir: Path) -> bool:
+    """Whether what earlier attempts journalled need not be fetched; False when nobody knows."""
+    try:
+        async with asyncio.timeout(ASK_SECONDS):
+            return not await asyncio.to_thread(missing_attempts, storage, job_id, work_dir)
+    except (StorageError, TimeoutError):
+        return False
 
 
 async def look_back(resources: Resources, job: Job, work_dir: Path) -> Left:

@@ -120,12 +120,15 @@ class MeetingRun:
         )
         keeper = asyncio.create_task(self._keep_lease(self._channel), name="lease")
         self._stack.callback(keeper.cancel)
-        if self.status not in BEFORE_ROOM:
-            # What earlier attempts left may have to come from far away: that is part of `join`.
+        if self.status in BEFORE_ROOM:
+            self._past = Past(status=self.status)
+        else:
             self._resumed = job
-            return
-        self._past = Past(status=self.status)
-        if self._seconds_ahead() <= 0:
+            if not await recovery.all_here(resources.storage, job.id, self.work_dir):
+                # It has to come from storage, which takes its time: that is part of `join`.
+                return
+            await self._take_up(job)
+        if not self._delivers_only and self._seconds_ahead() <= 0:
             await self._start_bot()
 
     async def _take_up(self, job: Job) -> None:

@@ -33,6 +33,8 @@ BUNDLE_TYPE: Final = "application/vnd.meetbot.journal-bundle"
 MAX_BUNDLE_BYTES: Final = 32 * 1024 * 1024
 _MAGIC: Final = b"MBJ1"
 _HEAD: Final = struct.Struct("<4sI")
+# The attempt's number and the bundle's.
+_BUNDLE: Final = re.compile(r"(\d+)/(\d+)")
 _NAME: Final = r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$"
 _MAX_BACKLOG_BUNDLES: Final = 64
 _LAST_TRY_S: Final = 20.0
@@ -207,23 +209,36 @@ def _read(path: Path, offset: int, size: int) -> bytes:
         return file.read(size)
 
 
-def restore(storage: Storage, job_id: str, work_dir: Path) -> int:
-    """Rebuild from storage the attempts that are not here; the number of bundles used.
+def missing_attempts(storage: Storage, job_id: str, work_dir: Path) -> frozenset[int]:
+    """The attempts of which storage has something and this machine has not.
 
-    An attempt whose journal is here was made on this machine: nothing in storage is newer. A
-    missing or damaged bundle costs what follows it in the same files, nothing else.
+    An attempt whose journal is here was made on this machine: nothing in storage is newer.
 
     Raises:
         StorageError: storage did not answer.
     """
     prefix = journal_prefix(job_id)
-    here = {path.parent.name for path in work_dir.glob(f"[0-9]*/{JOURNAL_NAME}")}
+    here = {int(path.parent.name) for path in work_dir.glob(f"[0-9]*/{JOURNAL_NAME}")}
+    there = (_BUNDLE.fullmatch(stored.key[len(prefix) :]) for stored in storage.list(prefix))
+    return frozenset(int(found[1]) for found in there if found) - here
+
+
+def restore(storage: Storage, job_id: str, work_dir: Path) -> int:
+    """Rebuild from storage the attempts that are not here; the number of bundles used.
+
+    A missing or damaged bundle costs what follows it in the same files, nothing else.
+
+    Raises:
+        StorageError: storage did not answer.
+    """
+    prefix = journal_prefix(job_id)
+    missing = missing_attempts(storage, job_id, work_dir)
     scratch = work_dir / ".restoring"
     shutil.rmtree(scratch, ignore_errors=True)
     used = 0
-    for stored in storage.list(prefix):
-        found = re.fullmatch(r"(\d+)/(\d+)", stored.key[len(prefix) :])
-        if found is None or str(int(found[1])) in here:
+    for stored in storage.list(prefix) if missing else ():
+        found = _BUNDLE.fullmatch(stored.key[len(prefix) :])
+        if found is None or int(found[1]) not in missing:
             continue
         try:
             chunks = list(unpack(storage.get_bytes(stored.key)))
