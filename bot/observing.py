@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
@@ -23,7 +24,7 @@ from bot.platforms.observations import (
 )
 from bot.roster import Roster, clean_name
 from core.clock import Clock, from_epoch_ms
-from core.recordings.recording import Caption, ChatMessage
+from core.recordings.recording import Caption, ChatMessage, Participant
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,8 @@ class RoomObserver:
         self._alone_since: float | None = None
         self._host_seen = False
         self._host_gone_since: float | None = None
+        # Whose each track is that belongs to exactly one person.
+        self._owned: OrderedDict[str, str] = OrderedDict()
         self._unowned: OrderedDict[str, OwnerSeen] = OrderedDict()
         self._chat_ids: OrderedDict[str, None] = OrderedDict()
         self._captions: OrderedDict[str, _OpenCaption] = OrderedDict()
@@ -62,6 +65,18 @@ class RoomObserver:
         bridge.on("chat", ChatSeen, self._chat)
         bridge.on("caption", CaptionSeen, self._caption)
         bridge.on("trouble", Trouble, lambda said: log.warning("Page script: %s", said.detail))
+
+    def recall(self, participants: Sequence[Participant]) -> None:
+        """Earlier attempts at this job met these people: the meeting began long ago."""
+        self.roster.recall(participants)
+        if any(not person.is_bot for person in participants):
+            self._human_seen_at = self._clock.monotonic()
+        self._host_seen = any(person.is_host for person in participants)
+
+    def unmuted(self, track_id: str) -> bool:
+        """Whether a track is one person's own, and that person's microphone is on."""
+        owner = self._owned.get(track_id)
+        return owner is not None and self.roster.unmuted(owner)
 
     def recording_starts(self) -> None:
         """Captions are timed from here; call right before the recorder starts."""
@@ -117,6 +132,8 @@ class RoomObserver:
             _remember(self._unowned, seen.track_id, seen)
             return
         self._unowned.pop(seen.track_id, None)
+        if seen.source == "microphone" and seen.isolation == "track":
+            _remember(self._owned, seen.track_id, seen.platform_id)
         if participant.is_bot:
             return
         self._recorder.assign(

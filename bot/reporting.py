@@ -67,6 +67,10 @@ class Reporter:
                         raise
                     log.warning("The job store refused the repeated event %s.", event)
                     continue
+                except asyncio.CancelledError:
+                    # Nobody knows whether it arrived.
+                    self._retrying = True
+                    raise
                 self._retrying = False
                 self._backlog.popleft()
         return True

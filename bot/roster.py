@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -35,6 +36,14 @@ class Roster:
     _present: dict[str, ParticipantSeen] = field(default_factory=dict)
     _labelled: int = 0
 
+    def recall(self, participants: Iterable[Participant]) -> None:
+        """People whom earlier attempts met, the bots of these attempts among them: nobody of them
+        is a stranger, or labelled twice."""
+        for person in participants:
+            if person.platform_id and len(self._known) < MAX_PARTICIPANTS:
+                self._known[person.platform_id] = person
+            self._labelled += not person.is_bot
+
     def update(self, seen: RosterSeen) -> RosterChange:
         """Take a snapshot of everybody present."""
         now = {one.platform_id: one for one in seen.participants}
@@ -50,6 +59,11 @@ class Roster:
     def find(self, platform_id: str) -> Participant | None:
         """The participant behind a platform's id, present or not."""
         return self._known.get(platform_id)
+
+    def unmuted(self, platform_id: str) -> bool:
+        """Whether somebody present is known to have their microphone on."""
+        seen = self._present.get(platform_id)
+        return seen is not None and seen.muted is False
 
     @property
     def others(self) -> tuple[Participant, ...]:

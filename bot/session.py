@@ -11,61 +11,58 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Final, Self
 
-from playwright.async_api import Error, Page
+from playwright.async_api import Page
 
 from bot.browser.bridge import Bridge
 from bot.browser.guard import EgressGuard
-from bot.browser.launch import (
-    AUDIO_ONLY_VIEWPORT,
-    TAB_VIDEO_VIEWPORT,
-    BrowserOptions,
-    Chromium,
-)
+from bot.browser.launch import Chromium
 from bot.capture.recorder import Recorder
 from bot.control import ControlChannel
-from bot.evidence import save_evidence
+from bot.endings import Ending as Ending
+from bot.endings import Lost
 from bot.hearing import Commands
 from bot.joining import Joiner, JoinLimits
+from bot.liveness import Liveness
 from bot.observing import RoomObserver
-from bot.platforms.driver import DriverContext
-from bot.platforms.registry import driver_of
 from bot.platforms.room import Entry, Room
 from bot.racing import any_set, first_of
 from bot.recording.disk import DiskGuard
+from bot.recording.journal import write_ending
 from bot.reporting import Reporter
-from bot.staying import Ending as Ending
-from bot.staying import Equipment, Stay
-from core.clock import Clock
-from core.errors import (
-    BotFault,
-    BrowserFailed,
-    JobCancelled,
-    MeetingError,
-    StaleAttempt,
-    UnknownScreen,
-)
+from bot.returning import READMISSION_SECONDS, Past, Returner, ReturnLimits
+from bot.staying import Equipment, Stay, report_progress, until_told
+from bot.visit import Visit
+from core.clock import Clock, epoch_ms
+from core.errors import BotFault, JobCancelled, MeetingError, StaleAttempt
 from core.jobs.failures import ExitReason
-from core.jobs.lifecycle import Event
+from core.jobs.lifecycle import Event, Status
 from core.jobs.spec import JobSpec
-from core.network.addresses import is_trusted
+from core.recordings.journal import Open
 from core.settings import Settings
 
 log = logging.getLogger(__name__)
 
-LEAVE_TIMEOUT_SECONDS: Final = 4.0
 FLUSH_TIMEOUT_SECONDS: Final = 6.0
+DIED: Final = "the bot's process died"
 
 
 class MeetingSession:
     """See the module. `join` may be called again after a retryable error."""
 
     def __init__(
-        self, spec: JobSpec, settings: Settings, channel: ControlChannel, clock: Clock
+        self,
+        spec: JobSpec,
+        settings: Settings,
+        channel: ControlChannel,
+        clock: Clock,
+        past: Past | None = None,
     ) -> None:
+        self._past = past or Past()
         self._spec = spec
         self._settings = settings
         self._clock = clock
@@ -77,6 +74,8 @@ class MeetingSession:
         disk = DiskGuard(self._work_dir, settings.bot.min_free_mib)
         self._recorder = Recorder(spec, self._work_dir, self._bridge, clock, disk)
         self._observer = RoomObserver(self._bridge, self._recorder, clock)
+        self._observer.recall(self._past.participants)
+        self._recorder.recorded_before_seconds = self._past.recorded_seconds
         self._equipment = Equipment(
             spec=spec,
             clock=clock,
@@ -85,29 +84,23 @@ class MeetingSession:
             observer=self._observer,
             reporter=self._reporter,
             commands=self._commands,
+            liveness=Liveness(self._bridge, self._observer.unmuted, clock),
         )
-        self._joiner = Joiner(
-            JoinLimits(
-                step_seconds=settings.bot.join_timeout_seconds,
-                entry_delay_seconds=spec.auto_leave.after_entry_delay_seconds,
-            ),
-            Entry(
-                spec.display_name,
-                spec.meeting_password.get_secret_value() if spec.meeting_password else None,
-            ),
-            clock,
-            self._observer.view_changed,
-            self._lobby_shown,
+        entry_delay = spec.auto_leave.after_entry_delay_seconds
+        self._joiner = self._make_joiner(entry_delay, self._lobby_shown)
+        self._returner = Returner(
+            self._enter_again, ReturnLimits(settings.bot.network_grace_seconds), clock
         )
         self._guard = EgressGuard(self._trusted)
+        self._visit = Visit(spec, settings, self._bridge, self._guard, self._trusted)
         self._stack = AsyncExitStack()
-        self._launching: asyncio.Task[Chromium] | None = None
-        self._chromium: Chromium | None = None
-        self._page: Page | None = None
-        self._room: Room | None = None
-        self._attempts = 0
         self._in_lobby = False
         self._in_room_since: float | None = None
+        # Why nothing was recorded right before this attempt; None for the first in the room.
+        self._gap = DIED if self._past.in_call else None
+        self._media_told = self._past.status is Status.RECORDING
+        # How the return of the bot ended, when it did not end in the room.
+        self._stayed_out: Ending | None = None
         self._ending: Ending | None = None
         self._stopping = asyncio.Lock()
 
@@ -117,10 +110,13 @@ class MeetingSession:
             listener = asyncio.create_task(self._commands.listen(), name="commands")
             self._stack.push_async_callback(_cancel, listener)
             # It takes a second: meanwhile the job store is told and the flow goes on.
-            self._launching = asyncio.create_task(self._browser(), name="browser")
-            await self._reporter.moved(Event.BOT_STARTED)
+            self._visit.start_browser()
+            if self._past.status is Status.QUEUED:
+                await self._reporter.moved(Event.BOT_STARTED)
+            elif self._past.status is Status.ENTERING_LOBBY:
+                await self._reporter.moved(Event.RETRYING)
         except BaseException:
-            await self._close_browser()
+            await self._visit.close()
             await self._stack.aclose()
             raise
         return self
@@ -135,139 +131,156 @@ class MeetingSession:
         try:
             await self.stop(ExitReason.CANCELLED if cancelled else ExitReason.ERROR)
         finally:
-            await self._close_browser()
+            await self._visit.close()
             await self._stack.aclose()
 
     async def join(self) -> None:
         """Get into the room: one attempt, with a fresh page and a browser if there is none.
+
+        A bot that had been in the room before makes all its attempts to return here; when none
+        brings it back, `capture` says how that ended.
 
         Raises:
             MeetingError: what kept the bot out; worth another call when `retryable`.
             JobCancelled: the customer withdrew the job; the bot is gone from the door.
             StaleAttempt: another attempt holds the job.
         """
-        self._attempts += 1
+        if self._past.in_call:
+            self._in_room_since = self._arrived_before()
+            self._stayed_out = await self._go_back(self._clock.monotonic())
+            return
         if self._in_lobby:
             self._in_lobby = False
             await self._reporter.moved(Event.RETRYING)
         try:
-            await first_of(self._until_withdrawn(), self._enter())
+            await first_of(self._until_withdrawn(), self._visit.enter(self._joiner))
         except BaseException:
-            await self._leave_room()
+            await self._visit.leave()
             raise
         self._in_room_since = self._clock.monotonic()
         await self._reporter.moved(Event.ADMITTED)
 
     async def capture(self) -> Ending:
-        """Record until something ends the stay.
+        """Record until something ends the stay; fall out of the room, and the bot goes back in.
 
         Raises:
             StaleAttempt: another attempt holds the job; the bot has left.
         """
-        room, chromium, since = self._room, self._chromium, self._in_room_since
+        try:
+            ending = self._stayed_out
+            while ending is None:
+                outcome = await self._stay()
+                if isinstance(outcome, Ending):
+                    ending = outcome
+                else:
+                    ending = await self._come_back(outcome)
+        except StaleAttempt:
+            await self.stop(ExitReason.ERROR)
+            raise
+        return await self._finish(ending)
+
+    async def _stay(self) -> Ending | Lost:
+        room, chromium = self._visit.room, self._visit.chromium
+        since = self._in_room_since
         if room is None or chromium is None or since is None:
             raise BotFault("Nothing can be captured before the bot is in the room.")
         stay = Stay(
             self._equipment,
             room,
             chromium,
-            arrived_at=self._joiner.arrived_at,
+            arrived_at=self._joiner.arrived_at or since,
             in_room_since=since,
             network_grace_seconds=self._settings.bot.network_grace_seconds,
+            gap=self._gap,
+            media_told=self._media_told,
         )
         try:
-            ending = await stay.until_over()
-        except StaleAttempt:
-            await self.stop(ExitReason.ERROR)
-            raise
-        return await self._finish(ending)
+            return await stay.until_over()
+        finally:
+            self._media_told = stay.media_told
 
     async def stop(self, reason: ExitReason) -> Ending:
         """End the stay now; the first ending counts, whoever asks again gets it."""
         return await self._finish(Ending(reason, None, cancelled=reason is ExitReason.CANCELLED))
 
+    @property
+    def _chromium(self) -> Chromium | None:
+        return self._visit.chromium
+
+    @property
+    def _room(self) -> Room | None:
+        return self._visit.room
+
+    @property
+    def _page(self) -> Page | None:
+        return self._visit.page
+
     # --- joining ------------------------------------------------------------------------------
 
-    async def _enter(self) -> None:
-        self._check_browser_may_go_there()
-        driver = driver_of(self._spec.driver)
-        launching, self._launching = self._launching, None
-        chromium = await (launching or self._browser())
-        page = self._page = await chromium.new_page()
-        options = self._spec.recording
-        await self._bridge.attach(
-            page,
-            [*Recorder.page_parts(options), *driver.page_parts],
-            Recorder.page_config(options),
+    def _make_joiner(self, entry_delay: float, on_lobby: Callable[[], Awaitable[None]]) -> Joiner:
+        spec = self._spec
+        password = spec.meeting_password
+        return Joiner(
+            JoinLimits(
+                step_seconds=self._settings.bot.join_timeout_seconds,
+                entry_delay_seconds=entry_delay,
+            ),
+            Entry(spec.display_name, password.get_secret_value() if password else None),
+            self._clock,
+            self._observer.view_changed,
+            on_lobby,
         )
-        room = self._room = driver.room(
-            DriverContext(
-                page=page,
-                bridge=self._bridge,
-                url=self._spec.room_url,
-                trusted_origins=self._trusted,
-                navigation_timeout_seconds=self._settings.bot.navigation_timeout_seconds,
-            )
-        )
-        try:
-            await first_of(self._until_browser_dies(chromium), self._joiner.enter(room))
-        except UnknownScreen as error:
-            folder = self._work_dir / "evidence"
-            files = await save_evidence(page, folder, f"join-{self._spec.fence}-{self._attempts}")
-            raise UnknownScreen(f"{error.message} Evidence: {', '.join(files)}.") from error
-
-    async def _browser(self) -> Chromium:
-        """The meeting's browser; a new one when it died."""
-        if self._chromium is not None and not self._chromium.alive:
-            await self._close_browser()
-        if self._chromium is None:
-            options = self._spec.recording
-            browser = Chromium(
-                self._settings.bot,
-                BrowserOptions(
-                    proxy_url=self._guard.url,
-                    viewport=AUDIO_ONLY_VIEWPORT if options.video == "off" else TAB_VIDEO_VIEWPORT,
-                    tab_capture=options.video == "tab",
-                    trusted_origins=self._trusted,
-                ),
-            )
-            self._chromium = await browser.__aenter__()
-        return self._chromium
-
-    async def _close_browser(self) -> None:
-        launching, self._launching = self._launching, None
-        if launching is not None:
-            launching.cancel()
-            await asyncio.gather(launching, return_exceptions=True)
-        chromium, self._chromium, self._room = self._chromium, None, None
-        await self._bridge.detach()
-        if chromium is not None:
-            await chromium.__aexit__(None, None, None)
-
-    def _check_browser_may_go_there(self) -> None:
-        """Without Chromium's own sandbox only our own and trusted pages are opened (D12)."""
-        unsafe = self._settings.bot.unsafe_no_sandbox
-        if unsafe and not is_trusted(self._spec.room_url, self._trusted):
-            raise BotFault(
-                "MEETBOT_BOT__UNSAFE_NO_SANDBOX is set: the browser runs without its sandbox and "
-                "joins trusted origins only. Run the bot as a user other than root without it."
-            )
 
     async def _lobby_shown(self) -> None:
         self._in_lobby = True
         await self._reporter.moved(Event.LOBBY_SHOWN)
 
-    async def _until_browser_dies(self, chromium: Chromium) -> None:
-        await any_set(chromium.gone, chromium.crashed)
-        raise BrowserFailed("The browser ended unexpectedly while joining.")
-
     async def _until_withdrawn(self) -> None:
         await any_set(self._reporter.stale, self._commands.asked_to_go)
         if self._reporter.stale.is_set():
             raise StaleAttempt("Another attempt holds the job.")
-        await self._leave_room()
+        await self._visit.leave()
         await self._commands.settle("The bot has left the door.")
         raise JobCancelled("The job was cancelled before the bot was in the room.")
+
+    # --- coming back ---------------------------------------------------------------------------
+
+    async def _come_back(self, lost: Lost) -> Ending | None:
+        """Out of the room by accident: go back in; None once the bot is there."""
+        log.warning("The bot fell out of the room: %s.", lost.reason)
+        if lost.answers:
+            # Nobody should see two bots.
+            await self._visit.leave()
+        await self._visit.close(politely=lost.answers)
+        self._recorder.lost(lost.reason, lost.since)
+        return await self._go_back(lost.since)
+
+    async def _go_back(self, since: float) -> Ending | None:
+        try:
+            return await first_of(
+                until_told(self._commands),
+                report_progress(self._equipment),
+                self._returner.come_back(since),
+            )
+        except MeetingError as error:
+            # The disk failed meanwhile.
+            return Ending(ExitReason.ERROR, error, cancelled=False)
+
+    async def _enter_again(self) -> None:
+        """One attempt; the host may take less time than for a stranger."""
+        limit = min(self._spec.auto_leave.after_entry_delay_seconds, READMISSION_SECONDS)
+        try:
+            await self._visit.enter(self._make_joiner(limit, _nobody_is_told))
+        except MeetingError:
+            await self._visit.leave()
+            raise
+
+    def _arrived_before(self) -> float:
+        """When the first attempt began to record, on this process's clock (LC-29)."""
+        now = self._clock.monotonic()
+        if self._past.began_at is None:
+            return now
+        return now - max(0.0, (self._clock.now() - self._past.began_at).total_seconds())
 
     # --- the end ------------------------------------------------------------------------------
 
@@ -277,15 +290,26 @@ class MeetingSession:
                 return self._ending
             self._observer.finish()
             _, stopped = await asyncio.gather(
-                self._leave_room(), self._recorder.stop(ending.exit_reason), return_exceptions=True
+                self._visit.leave(), self._recorder.stop(ending.exit_reason), return_exceptions=True
             )
             if isinstance(stopped, MeetingError) and ending.failure is None:
                 ending = Ending(ExitReason.ERROR, stopped, ending.cancelled)
             elif isinstance(stopped, Exception):
                 log.error("The recorder did not stop cleanly: %r", stopped)
+            stale = self._reporter.stale.is_set()
+            if self._past.in_call and not self._recorder.started and not stale:
+                await asyncio.to_thread(self._note_ending, ending)
             self._ending = ending
             await self._tell_the_rest(ending)
             return ending
+
+    def _note_ending(self, ending: Ending) -> None:
+        """What the next attempt delivers says how it ended, should this one die now."""
+        opened = Open(
+            job_id=self._spec.job_id, fence=self._spec.fence, t0_ms=epoch_ms(self._clock.now())
+        )
+        with suppress(MeetingError):
+            write_ending(self._work_dir, opened, ending.exit_reason)
 
     async def _tell_the_rest(self, ending: Ending) -> None:
         await self._commands.settle(f"The bot has left: {ending.exit_reason}.")
@@ -293,20 +317,15 @@ class MeetingSession:
             async with asyncio.timeout(FLUSH_TIMEOUT_SECONDS):
                 await self._reporter.flush()
 
-    async def _leave_room(self) -> None:
-        """Out of the room, or away from the door; never raises."""
-        room, self._room = self._room, None
-        if room is None:
-            return
-        with suppress(Error, MeetingError, TimeoutError):
-            async with asyncio.timeout(LEAVE_TIMEOUT_SECONDS):
-                await room.leave()
-
 
 def _trusted_origins(spec: JobSpec, settings: Settings) -> tuple[str, ...]:
     """Where this bot may go without https and public addresses (design.md D13)."""
     own = (settings.sandbox.origin,) if spec.driver == "sandbox" else ()
     return (*settings.trusted_origins, *own)
+
+
+async def _nobody_is_told() -> None:
+    """A lobby on the way back changes no status (D10)."""
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -13,8 +13,10 @@ from bot.auto_leave import evaluate_auto_leave
 from bot.browser.bridge import Bridge
 from bot.browser.launch import Chromium
 from bot.capture.recorder import Recorder
+from bot.endings import Ending, Lost
 from bot.hearing import Commands
 from bot.joining import wait_for_change
+from bot.liveness import Liveness
 from bot.observing import RoomObserver
 from bot.platforms.room import Room, Sight, View
 from bot.racing import any_set, first_of
@@ -27,15 +29,8 @@ from core.jobs.spec import JobSpec
 
 LOOK_SECONDS: Final = 1.0
 TICK_SECONDS: Final = 1.0
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How the stay ended. `failure` makes the job `failed`, `cancelled` makes it `cancelled`."""
-
-    exit_reason: ExitReason
-    failure: MeetingError | None
-    cancelled: bool
+# How long a page may show no room before the bot opens another one.
+LOST_SECONDS: Final = 15.0
 
 
 @dataclass(frozen=True)
@@ -49,10 +44,15 @@ class Equipment:
     observer: RoomObserver
     reporter: Reporter
     commands: Commands
+    liveness: Liveness
 
 
 class Stay:
-    """One stay in one room. `arrived_at` and `in_room_since` are monotonic seconds."""
+    """One stay in one room. `arrived_at` and `in_room_since` are monotonic seconds.
+
+    `gap` is why nothing was recorded before it, None when it is the first stay. `media_told` says
+    whether the job store knows that media was captured, before and after.
+    """
 
     def __init__(
         self,
@@ -63,7 +63,11 @@ class Stay:
         arrived_at: float | None,
         in_room_since: float,
         network_grace_seconds: float,
+        gap: str | None = None,
+        media_told: bool = False,
     ) -> None:
+        self.media_told = media_told
+        self._gap = gap
         self._equipment = equipment
         self._room = room
         self._chromium = chromium
@@ -71,53 +75,49 @@ class Stay:
         self._in_room_since = in_room_since
         self._grace = network_grace_seconds
 
-    async def until_over(self) -> Ending:
-        """Record until something ends the stay; the recorder is left running.
+    async def until_over(self) -> Ending | Lost:
+        """Record until something ends the stay, or the bot falls out of it.
+
+        The recorder is left running.
 
         Raises:
             StaleAttempt: another attempt holds the job.
         """
         try:
             return await first_of(
-                self._until_told(),
+                until_told(self._equipment.commands),
                 self._until_broken(),
                 self._until_room_is_gone(),
                 self._until_auto_leave(),
+                self._equipment.liveness.until_dead(),
                 self._record(),
-                self._report_progress(),
+                report_progress(self._equipment),
             )
         except MeetingError as error:
             return Ending(ExitReason.ERROR, error, cancelled=False)
 
     async def _record(self) -> Ending:
         parts, room = self._equipment, self._room
-        parts.observer.recording_starts()
-        await parts.recorder.start()
+        if parts.recorder.started:
+            await parts.recorder.back()
+        else:
+            parts.observer.recording_starts()
+            await parts.recorder.start(self._gap)
         with suppress(Error):
             # Without these there is less to observe and more to pay; the recording goes on.
             await room.settle_in()
             if parts.spec.recording.video == "off" and room.capabilities.stop_incoming_video:
                 await room.stop_incoming_video()
         await parts.recorder.media_captured.wait()
-        await parts.reporter.moved(Event.MEDIA_CAPTURED, RecordingState.RECORDING)
+        if not self.media_told:
+            # Said before it is done: the reporter keeps what it could not tell.
+            self.media_told = True
+            await parts.reporter.moved(Event.MEDIA_CAPTURED, RecordingState.RECORDING)
         # Recording ends nothing by itself.
         never: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         return await never
 
-    async def _report_progress(self) -> Ending:
-        parts = self._equipment
-        while True:
-            await parts.clock.sleep(TICK_SECONDS)
-            await parts.reporter.progress(parts.recorder.progress())
-
-    async def _until_told(self) -> Ending:
-        commands = self._equipment.commands
-        await commands.asked_to_go.wait()
-        if commands.cancels:
-            return Ending(ExitReason.CANCELLED, None, cancelled=True)
-        return Ending(ExitReason.LEAVE_REQUESTED, None, cancelled=False)
-
-    async def _until_broken(self) -> Ending:
+    async def _until_broken(self) -> Lost:
         chromium, recorder = self._chromium, self._equipment.recorder
         bridge = self._equipment.bridge
         await any_set(chromium.gone, chromium.crashed, recorder.failed, bridge.faulted)
@@ -125,14 +125,16 @@ class Stay:
             raise recorder.failure
         if bridge.fault is not None:
             raise BotFault(f"{type(bridge.fault).__name__}: {bridge.fault}")
-        # Nothing answers any more; whoever asks the page must not wait for it.
-        await bridge.detach()
         what = "browser" if chromium.gone.is_set() else "meeting page"
-        raise BotFault(f"The {what} crashed during the meeting.")
+        return Lost(f"the {what} crashed", self._equipment.clock.monotonic())
 
-    async def _until_room_is_gone(self) -> Ending:
-        """Until the page says so, or has shown no room for longer than the grace time (FC-09)."""
+    async def _until_room_is_gone(self) -> Ending | Lost:
+        """Until the page says so, or has no room to show any more: then another page may (FC-09).
+
+        A page that is only lost gets time to find its way back by itself.
+        """
         clock, changed = self._equipment.clock, self._equipment.observer.view_changed
+        patience = min(LOST_SECONDS, self._grace)
         lost_since: float | None = None
         while True:
             changed.clear()
@@ -141,11 +143,11 @@ class Stay:
                 return _ending_of(sight)
             now = clock.monotonic()
             lost_since = (lost_since or now) if _is_lost(sight) else None
-            if lost_since is not None and now - lost_since >= self._grace:
-                shown = sight.evidence or sight.view
-                failure = NetworkLoss(f"The room was lost for {self._grace:g} s ({shown!r}).")
-                return Ending(ExitReason.NETWORK_LOSS, failure, cancelled=False)
-            await wait_for_change(changed, min(LOOK_SECONDS, self._grace))
+            if lost_since is not None:
+                gave_up = sight.view is View.OVER
+                if gave_up or now - lost_since >= patience:
+                    return Lost("the page lost the room", lost_since, answers=True)
+            await wait_for_change(changed, min(LOOK_SECONDS, patience))
 
     async def _until_auto_leave(self) -> Ending:
         policy, clock = self._equipment.spec.auto_leave, self._equipment.clock
@@ -161,6 +163,26 @@ class Stay:
             if reason is not None:
                 return Ending(reason, None, cancelled=False)
             await clock.sleep(TICK_SECONDS)
+
+
+async def until_told(commands: Commands) -> Ending:
+    """Until the customer wants the bot to go."""
+    await commands.asked_to_go.wait()
+    if commands.cancels:
+        return Ending(ExitReason.CANCELLED, None, cancelled=True)
+    return Ending(ExitReason.LEAVE_REQUESTED, None, cancelled=False)
+
+
+async def report_progress(parts: Equipment) -> Ending:
+    """Tell the job store how it goes, as long as there is something to tell.
+
+    Raises:
+        StaleAttempt: another attempt holds the job.
+        MeetingError: recording has failed.
+    """
+    while True:
+        await parts.clock.sleep(TICK_SECONDS)
+        await parts.reporter.progress(parts.recorder.progress())
 
 
 def _is_lost(sight: Sight) -> bool:

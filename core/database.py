@@ -30,6 +30,8 @@ from core.errors import Unavailable
 # What the listeners hear; the payload is a job id.
 COMMANDS_CHANNEL: Final = "meetbot_commands"
 JOBS_CHANNEL: Final = "meetbot_jobs"
+# A lease ended before its time, because its process is known to be dead.
+LEASES_CHANNEL: Final = "meetbot_leases"
 
 CONNECT_SECONDS: Final = 5
 # No statement of ours takes longer; a stuck one must not hold its locks for ever.

@@ -198,5 +198,10 @@ class Settings(BaseSettings):
         return self.data_dir / "worker.ready"
 
     @property
+    def watch_mark(self) -> Path:
+        """The file that the watcher touches when it has looked at the leases once."""
+        return self.data_dir / "watch.ready"
+
+    @property
     def local_storage_root(self) -> Path:
         return self.storage.root or self.data_dir / "storage"

@@ -14,13 +14,17 @@ from typing import Any, Final
 from prefect import flow, runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.exceptions import Abort
 from prefect.states import Cancelled, Completed, Failed
 from prefect.tasks import Task, exponential_backoff
 
 from core.errors import JobHeld, MeetbotError, StaleAttempt, StorageError, TranscriptionError
 from core.jobs.lifecycle import Status
+from core.jobs.models import Job
+from core.settings import Settings
+from flows.holding import holder_name, run_of
 from flows.live_view import LiveView
-from flows.resources import open_resources
+from flows.resources import Resources, open_resources
 from flows.run import MeetingRun
 
 log = logging.getLogger(__name__)
@@ -139,31 +143,53 @@ async def meeting(job_id: str) -> State[Any]:
     ):
         _run.set(run)
         try:
-            await dispatch(job_id)
-            if run.over:
-                return Completed(message=f"The job was already {run.status}.")
-            await _attend(job_id, run)
-            if run.delivers:
-                await _deliver(job_id, resources.settings.storage.first_retry_seconds)
-        except JobHeld as error:
+            return await _take_to_the_end(job_id, run, view, resources.settings)
+        except (JobHeld, StaleAttempt) as error:
+            await _step_aside(job_id, resources, error)
             return Cancelled(message=f"Another run has the job: {error.message}")
-        except StaleAttempt as error:
-            return Cancelled(message=f"Another run took over: {error.message}")
-        except StorageError as error:
-            if await run.postpone(error):
-                await view.conclude()
-                return Completed(name="Postponed", message=POSTPONED.format(error.message))
-            run.outcome.fail(error)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the job must end
-            run.outcome.fail(error)
-        await meter(job_id)
-        try:
-            await notify(job_id)
-        except MeetbotError as error:
-            # The drain goes on with what is left; the job has ended (WH-26).
-            log.warning("webhooks wait for the drain: %s", error.message)
-        await view.conclude()
-        return _state(run)
+
+
+async def _take_to_the_end(
+    job_id: str, run: MeetingRun, view: LiveView, settings: Settings
+) -> State[Any]:
+    try:
+        await dispatch(job_id)
+        if run.over:
+            return Completed(message=f"The job was already {run.status}.")
+        await _attend(job_id, run)
+        if run.delivers:
+            await _deliver(job_id, settings.storage.first_retry_seconds)
+    except (JobHeld, StaleAttempt):
+        raise
+    except StorageError as error:
+        if await run.postpone(error):
+            await view.conclude()
+            return Completed(name="Postponed", message=POSTPONED.format(error.message))
+        run.outcome.fail(error)
+    except Exception as error:  # noqa: BLE001 - whatever it was, the job must end
+        run.outcome.fail(error)
+    await meter(job_id)
+    try:
+        await notify(job_id)
+    except MeetbotError as error:
+        # The drain goes on with what is left; the job has ended (WH-26).
+        log.warning("webhooks wait for the drain: %s", error.message)
+    await view.conclude()
+    return _state(run)
+
+
+async def _step_aside(job_id: str, resources: Resources, error: MeetbotError) -> None:
+    """Another process of this same run has the job: its state is that one's to tell.
+
+    Raises:
+        Abort: so; Prefect is told nothing of this process's end.
+    """
+    async with resources.database.begin() as session:
+        job = await session.get_one(Job, job_id)
+    ours = str(runtime.flow_run.id)
+    if job.flow_run_id == ours and run_of(job.lease_holder) == ours:
+        log.warning("%s: this process ends without a word: %s", job_id, error.message)
+        raise Abort(error.message)
 
 
 async def _attend(job_id: str, run: MeetingRun) -> None:
@@ -192,8 +218,8 @@ async def _deliver(job_id: str, first_retry_seconds: float) -> None:
 
 
 def _holder() -> str:
-    """Who holds the lease: this flow run, so that it may continue after its process died."""
-    return str(runtime.flow_run.id or "inline")
+    """Who holds the lease: this process of this flow run."""
+    return holder_name(str(runtime.flow_run.id or "inline"))
 
 
 def _state(run: MeetingRun) -> State[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -16,6 +16,7 @@ from core.errors import (
 )
 from core.jobs.failures import ExitReason
 from core.jobs.settlement import Settlement
+from core.recordings.manifest import Manifest
 from core.recordings.recording import Recording
 
 DIED: Final = (
@@ -36,6 +37,8 @@ class Outcome:
     discard: bool = False
     ended_at: datetime | None = None
     recording: Recording | None = None
+    # Of a recording that an earlier attempt delivered.
+    recorded_seconds: int | None = None
     manifest_uri: str | None = None
     transcribed: bool = False
 
@@ -71,6 +74,27 @@ class Outcome:
                 self.discard = True
                 self.fail(LobbyTimeout("Nobody came to the meeting."))
 
+    def conclude(self, recording: Recording) -> None:
+        """Here is what was recorded. Where nobody saw how it ended, its journal says so."""
+        if self.cancelled:
+            self.exit_reason = ExitReason.CANCELLED
+        elif self.exit_reason is None:
+            self.learn(recording.exit_reason)
+        self.ended_at = recording.ended_at
+        reason = self.exit_reason or recording.exit_reason
+        self.recording = None if self.discard else replace(recording, exit_reason=reason)
+
+    def take_over(self, manifest: Manifest, uri: str) -> None:
+        """An earlier attempt delivered everything and died before it could say so."""
+        self.exit_reason = manifest.exit_reason
+        self.cancelled = manifest.exit_reason is ExitReason.CANCELLED
+        if manifest.failure_code is not None:
+            self.learn(manifest.exit_reason)
+            self.fail(BotFault(DIED))
+        self.recorded_seconds = manifest.recorded_seconds
+        self.transcribed = manifest.transcript == "ready"
+        self.manifest_uri, self.ended_at = uri, manifest.ended_at
+
     def settlement(self) -> Settlement:
         """What the job store is told at the end."""
         failure = None if self.cancelled else self.failure
@@ -81,7 +105,9 @@ class Outcome:
             failure_detail=failure.message if failure else None,
             adapter_error=failure.adapter_error if failure else None,
             cancelled=self.cancelled,
-            recorded_seconds=self.recording.recorded_seconds if self.recording else None,
+            recorded_seconds=self.recording.recorded_seconds
+            if self.recording
+            else self.recorded_seconds,
             manifest_uri=self.manifest_uri,
             ended_at=self.ended_at,
             transcribed=self.transcribed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from typing import Any
 
@@ -29,9 +30,14 @@ def run_uploads(flow_run: str) -> None:
 
 def _run(flow: Any, flow_run: str) -> None:
     from prefect.client.schemas.objects import FlowRun
+    from prefect.exceptions import Abort
     from prefect.flow_engine import run_flow_async
     from prefect.logging.configuration import setup_logging
 
     setup_logging()
     run = FlowRun.model_validate_json(flow_run)
-    asyncio.run(run_flow_async(flow, flow_run=run, parameters=run.parameters, return_type="state"))
+    # Aborted: another process of the same run has the job, and tells Prefect how it went.
+    with contextlib.suppress(Abort):
+        asyncio.run(
+            run_flow_async(flow, flow_run=run, parameters=run.parameters, return_type="state")
+        )

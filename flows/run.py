@@ -14,15 +14,18 @@ from typing import Final, Self
 
 from bot.control import Progress
 from bot.recording.bundles import BundleUploader
+from bot.returning import Past
 from core.errors import MeetbotError, StaleAttempt, StorageError, TranscriptionError
 from core.jobs import leases, service
 from core.jobs.document import job_spec
 from core.jobs.failures import ExitReason
-from core.jobs.lifecycle import Event, Status
+from core.jobs.lifecycle import BEFORE_ROOM, IN_CALL, Event, Status
 from core.jobs.models import Job
 from core.jobs.settlement import settle
 from core.jobs.spec import JobSpec
-from flows import delivery, uploads
+from core.recordings.journal import JournalError
+from core.recordings.manifest import MANIFEST_NAME
+from flows import delivery, recovery, uploads
 from flows.channel import DatabaseChannel
 from flows.outcome import Outcome
 from flows.postman import Postman
@@ -35,8 +38,6 @@ log = logging.getLogger(__name__)
 
 # How often a run that waits for `joinAt` looks whether the job was cancelled.
 WAIT_SLICE_SECONDS: Final = 1.0
-# From these a new attempt begins at the door; later ones have something to deliver.
-BEFORE_ROOM: Final = frozenset({Status.QUEUED, Status.JOINING, Status.ENTERING_LOBBY})
 
 
 class MeetingRun:
@@ -57,8 +58,15 @@ class MeetingRun:
         # What transcription made, kept while a refusing storage is tried again.
         self._transcript: Transcript | None = None
         self._silence: TranscriptionError | None = None
-        # An earlier attempt was in the meeting; this one delivers what it journalled.
-        self._recovering = False
+        # What earlier attempts left; None for the first one.
+        self._past: Past | None = None
+        # The job as they left it, until this attempt has looked at it.
+        self._resumed: Job | None = None
+        # They were in the meeting, and this one only delivers what they journalled.
+        self._delivers_only = False
+        self._took_over = False
+        # Their journals could not be fetched from storage yet.
+        self._to_fetch = False
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._postman)
@@ -112,23 +120,45 @@ class MeetingRun:
         )
         keeper = asyncio.create_task(self._keep_lease(self._channel), name="lease")
         self._stack.callback(keeper.cancel)
-        if self.status not in BEFORE_ROOM:
-            self._recovering = True
-            self.outcome.cancelled = job.cancel_requested_at is not None
-            return
-        if self._seconds_ahead() <= 0:
+        if self.status in BEFORE_ROOM:
+            self._past = Past(status=self.status)
+        else:
+            self._resumed = job
+            if not await recovery.all_here(resources.storage, job.id, self.work_dir):
+                # It has to come from storage, which takes its time: that is part of `join`.
+                return
+            await self._take_up(job)
+        if not self._delivers_only and self._seconds_ahead() <= 0:
             await self._start_bot()
 
+    async def _take_up(self, job: Job) -> None:
+        """After earlier attempts: back into the meeting, or only deliver what they recorded."""
+        left = await recovery.look_back(self._resources, job, self.work_dir)
+        plan = recovery.plan(job, left)
+        log.info("%s: attempt %d, back into the meeting: %s", job.id, job.fence, plan.goes_back)
+        self._resumed, self._past = None, left.past
+        self._took_over, self._to_fetch = True, not left.complete
+        self._delivers_only = not plan.goes_back
+        self.outcome.exit_reason = plan.exit_reason
+        self.outcome.cancelled = plan.exit_reason is ExitReason.CANCELLED
+
     async def join(self) -> None:
-        """One attempt to get into the room, not before `joinAt` (D11). Raises MeetingError."""
-        if self._spec is None or self._recovering:
+        """One attempt to get into the room, not before `joinAt` (D11). Raises MeetingError.
+
+        After earlier attempts the bot goes back into a meeting that it was in, unless nobody wants
+        it there any more (D10).
+        """
+        if self._resumed is not None:
+            await self._take_up(self._resumed)
+        if self._spec is None or self._delivers_only:
             return
         if self._session is None and await self._withdrawn_before_due():
             self.outcome.cancelled = True
             return
         session = self._session or await self._start_bot()
         await session.join()
-        self.status = Status.IN_MEETING
+        if self.status in BEFORE_ROOM:
+            self.status = Status.IN_MEETING
 
     async def capture(self) -> None:
         """Record until the meeting, the customer or a failure ends it."""
@@ -153,17 +183,28 @@ class MeetingRun:
     async def finalize(self) -> None:
         """Make the final files from the journal."""
         await self._left()
-        recording = await delivery.finalize(self.work_dir, self.job_id)
-        self.outcome.recording = recording
-        self.outcome.ended_at = recording.ended_at
-        if self._recovering:
-            self.outcome.learn(recording.exit_reason)
-        if self.outcome.discard:
-            self.outcome.recording = None
+        storage = self._resources.storage
+        if self._to_fetch:
+            await recovery.bring_here(storage, self.job_id, self.work_dir)
+        try:
+            recording = await delivery.finalize(self.work_dir, self.job_id)
+        except JournalError:
+            prefix = delivery.prefix(self.job_id)
+            manifest = await recovery.delivered(storage, prefix) if self._took_over else None
+            if manifest is None:
+                raise
+            self.outcome.take_over(manifest, storage.uri(f"{prefix}{MANIFEST_NAME}"))
+            return
+        self.outcome.conclude(recording)
 
     async def upload(self) -> None:
-        """Put every media file into the bucket, verified."""
+        """Put every media file into the bucket, verified.
+
+        Raises:
+            StaleAttempt: another attempt has the job, and delivers it.
+        """
         if self.outcome.recording is not None:
+            await self._still_ours()
             await delivery.upload(self.outcome.recording, self._resources.storage)
 
     async def transcribe(self) -> None:
@@ -183,6 +224,7 @@ class MeetingRun:
                 self._transcript = await delivery.transcribe(job, recording, self._resources)
             except TranscriptionError as error:
                 self._silence = error
+        await self._still_ours()
         outcome = self.outcome
         outcome.transcribed = self._transcript is not None
         outcome.manifest_uri = await delivery.hand_over(
@@ -228,6 +270,11 @@ class MeetingRun:
     def work_dir(self) -> Path:
         return self._resources.settings.work_dir / self.job_id
 
+    async def _still_ours(self) -> None:
+        """Before what every attempt would write under the same names (D10)."""
+        if self._channel is not None:
+            await self._channel.renew()
+
     def _seconds_ahead(self) -> float:
         """How long it is until `joinAt`; the run was started early to be ready then (D11)."""
         due = self._spec.join_at if self._spec is not None else None
@@ -248,7 +295,7 @@ class MeetingRun:
             raise StaleAttempt(f"No attempt holds {self.job_id}.")
         resources = self._resources
         self._session = await self._stack.enter_async_context(
-            open_session(self._spec, resources.settings, self._channel, resources.clock)
+            open_session(self._spec, resources.settings, self._channel, resources.clock, self._past)
         )
         return self._session
 
@@ -285,7 +332,7 @@ class MeetingRun:
         async with self._resources.database.begin() as session:
             job = await session.get_one(Job, self.job_id)
             self.status = job.status
-            if job.status in service.IN_CALL:
+            if job.status in IN_CALL:
                 moved = await service.apply_event(
                     session,
                     self.job_id,

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from bot.control import ControlChannel
+from bot.returning import Past
 from bot.session import Ending, MeetingSession
 from core.clock import Clock
 from core.errors import BotFault
@@ -35,15 +36,15 @@ class Session(Protocol):
 
 
 def open_session(
-    spec: JobSpec, settings: Settings, channel: ControlChannel, clock: Clock
+    spec: JobSpec, settings: Settings, channel: ControlChannel, clock: Clock, past: Past | None
 ) -> Session:
-    """The bot of a job; enter it to send it on its way.
+    """The bot of a job; enter it to send it on its way, or back into its meeting (`past`).
 
     Raises:
         BotFault: a simulated one where none is allowed, or for a live job.
     """
     if spec.driver != DRIVER:
-        return MeetingSession(spec, settings, channel, clock)
+        return MeetingSession(spec, settings, channel, clock, past)
     if spec.livemode or not settings.sandbox.simulated:
         raise BotFault(
             "Simulated meetings are for test keys, and only where MEETBOT_SANDBOX__SIMULATED is "

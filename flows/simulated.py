@@ -13,12 +13,12 @@ from typing import Final, Self
 from bot.auto_leave import evaluate_auto_leave
 from bot.capture.recorder import Recorder
 from bot.control import ControlChannel
+from bot.endings import Ending
 from bot.hearing import Commands
 from bot.observing import RoomObserver
 from bot.racing import any_set, first_of
 from bot.recording.disk import DiskGuard
 from bot.reporting import Reporter
-from bot.staying import Ending
 from core.clock import Clock
 from core.errors import BotFault, JobCancelled, MeetingError, StaleAttempt
 from core.jobs.failures import ExitReason

@@ -5,8 +5,9 @@ From creation of a run to the first line of the flow it takes 0.7 s and 37 MB, a
 hold no media; they run inside the worker.
 
 What the worker settles: a run that is cancelled in the Prefect UI is passed on as a `cancel`
-command, so that the meeting ends gracefully; a meeting process that died is marked Crashed and
-scheduled again, so that the flow delivers what its journal holds. A meeting outlives the worker.
+command, so that the meeting ends gracefully; a meeting process that died is marked Crashed, and its
+lease is ended, so that the watcher (`flows/watch.py`) schedules the run again at once. A meeting
+outlives the worker.
 
 It is one of many: whatever it takes, Prefect gives to one of them. Only the queue of its own
 machine is its alone; there, recordings wait whose files are here.
@@ -19,7 +20,7 @@ import contextlib
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
 from uuid import UUID
@@ -33,7 +34,7 @@ from prefect.client.schemas.responses import WorkerFlowRunResponse
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.flow_engine import run_flow_async
 from prefect.flows import Flow
-from prefect.states import Cancelled, Crashed, Scheduled
+from prefect.states import Cancelled, Crashed
 from prefect.workers.base import (
     BaseJobConfiguration,
     BaseVariables,
@@ -45,6 +46,7 @@ from core.dispatch.queues import QUEUE_PRIORITIES, machine_queue
 from core.errors import MeetbotError
 from flows.deliver_webhooks import deliver_webhooks
 from flows.forks import MeetingForks, ended, exit_text
+from flows.holding import Deaths, holder_name
 from flows.reconcile import reconcile
 from flows.resume_uploads import resume_uploads
 
@@ -52,8 +54,6 @@ log = logging.getLogger(__name__)
 
 # How often the worker asks Prefect whether one of its live runs is being cancelled.
 CANCEL_POLL_SECONDS: Final = 1.0
-# A run whose process keeps dying is not started more often than this.
-MAX_STARTS: Final = 4
 # How long a stopping worker may take to settle the runs whose processes it killed.
 RECOVER_SECONDS: Final = 10
 
@@ -91,6 +91,7 @@ class MeetingWorker(
         *args: Any,
         forks: MeetingForks,
         cancel_job: CancelJob,
+        deaths: Deaths,
         admit: Admit = admit_all,
         **kwargs: Any,
     ) -> None:
@@ -101,6 +102,7 @@ class MeetingWorker(
         self._cancel_job = cancel_job
         self._admit = admit
         self._forks = forks
+        self._deaths = deaths
         self._live: dict[UUID, BaseProcess] = {}
         # The jobs of live runs, and processes that deliver what storage refused.
         self._jobs: dict[UUID, str] = {}
@@ -235,32 +237,38 @@ class MeetingWorker(
             task_status.started(str(process.pid))
         try:
             await ended(process)
-            self._live.pop(flow_run.id, None)
+            self._forget(flow_run.id, process)
             if process.exitcode != 0:
-                await self._recover(flow_run.id, process.exitcode)
+                await self._recover(flow_run, process)
         finally:
-            self._live.pop(flow_run.id, None)
-            self._jobs.pop(flow_run.id, None)
-            self._settled.pop(flow_run.id, None)
+            self._forget(flow_run.id, process)
+            if self._settled.get(flow_run.id) is settled:
+                del self._settled[flow_run.id]
             settled.set()
         # A crash has been settled above; the stock handling would only repeat it.
         return BaseWorkerResult(status_code=0, identifier=str(process.pid))
 
-    async def _recover(self, flow_run_id: UUID, code: int | None) -> None:
-        """Mark a run whose process died, and schedule it again to deliver what it journalled."""
-        flow_run = await self.client.read_flow_run(flow_run_id)
-        if flow_run.state is not None and flow_run.state.is_final():
+    def _forget(self, run_id: UUID, process: BaseProcess) -> None:
+        """The run may have another process by now: this one was frozen, and thought dead."""
+        if self._live.get(run_id) is process:
+            del self._live[run_id]
+            del self._jobs[run_id]
+
+    async def _recover(self, flow_run: FlowRun, process: BaseProcess) -> None:
+        """Mark the run of a process that died, and hand its job to who watches leases."""
+        job_id = str(flow_run.parameters["job_id"])
+        holder = holder_name(str(flow_run.id), process.pid)
+        if not await self._deaths.concerns(job_id, holder):
             return
-        message = f"The meeting process died ({exit_text(code)})."
-        await self.client.set_flow_run_state(flow_run_id, Crashed(message=message), force=True)
-        if flow_run.run_count >= MAX_STARTS:
-            log.error("%s died %d times; giving up", flow_run.name, flow_run.run_count)
-            return
-        again: State[Any] = Scheduled(
-            scheduled_time=datetime.now(UTC) + timedelta(seconds=1),
-            message=f"{message} Continuing from the journal.",
-        )
-        await self.client.set_flow_run_state(flow_run_id, again, force=True)
+        try:
+            current = await self.client.read_flow_run(flow_run.id)
+            if current.state is None or not current.state.is_final():
+                message = f"The meeting process died ({exit_text(process.exitcode)})."
+                crashed: State[Any] = Crashed(message=message)
+                await self.client.set_flow_run_state(flow_run.id, crashed, force=True)
+        finally:
+            # Also when Prefect is away: the job is the truth, the run follows.
+            await self._deaths.tell(job_id, holder)
 
     async def watch_cancellations(self) -> None:
         """Pass cancels from the Prefect UI on to live meetings; runs until cancelled."""
@@ -299,8 +307,9 @@ class MeetingWorker(
     async def stop_meetings(self, leave_job: LeaveJob, seconds: float) -> None:
         """End the live meetings of this worker: gracefully first, then by force.
 
-        The run of a meeting that is killed is scheduled again: the next worker delivers its
-        journal. A bot that is not in its room yet is killed at once, for another to go there.
+        The run of a meeting that is killed is scheduled again by the watcher: the next worker
+        takes it back into its meeting, or delivers its journal. A bot that is not in its room yet
+        is killed at once, for another to go there.
         """
         self._stopping = True
         for process in self._uploads:

@@ -18,8 +18,10 @@ from core.clock import Clock
 from core.dispatch import admission, workers
 from core.errors import InvalidState, Unavailable
 from core.jobs import service
+from core.jobs.lifecycle import BEFORE_ROOM
 from core.settings import Settings
 from flows.forks import MeetingForks
+from flows.holding import Deaths
 from flows.overdue import drop_overdue
 from flows.resources import Resources, open_resources
 from flows.worker import MeetingWorker
@@ -56,6 +58,7 @@ async def run(settings: Settings) -> None:
             name=settings.worker.name,
             forks=forks,
             cancel_job=lambda job_id: _cancel(resources, job_id),
+            deaths=Deaths(resources),
             admit=lambda live, wanted: _admit(resources, live, wanted),
         )
         working = asyncio.create_task(worker.start(printer=log.info), name="worker")
@@ -122,7 +125,7 @@ async def _leave(resources: Resources, job_id: str) -> bool:
     """
     async with resources.database.begin() as session:
         job = await service.find_job(session, job_id)
-        if job.status in service.BEFORE_ROOM and job.cancel_requested_at is None:
+        if job.status in BEFORE_ROOM and job.cancel_requested_at is None:
             return False
         with contextlib.suppress(InvalidState):
             await service.request_leave(session, job_id, now=resources.clock.now())

@@ -123,6 +123,14 @@ def prefect_setup() -> None:
 
 
 @app.command()
+def watch() -> None:
+    """Give jobs whose process died another one. Run as many as you like: one of them watches."""
+    from flows.watch import run
+
+    asyncio.run(run(Settings()))
+
+
+@app.command()
 def migrate() -> None:
     """Bring the database to the newest schema."""
     from core.database import migrate as bring_up

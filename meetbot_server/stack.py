@@ -42,7 +42,7 @@ class Databases:
 
 
 class Stack:
-    """A private PostgreSQL (or the one given by URL), Prefect, API, files, sandbox, one worker."""
+    """PostgreSQL (private, or given by URL), Prefect, API, files, sandbox, watcher, one worker."""
 
     def __init__(
         self, settings: Settings, clock: Clock, say: Callable[[str], None] = lambda _: None
@@ -83,7 +83,7 @@ class Stack:
         # The worker warms up while Prefect starts, and waits for its work pool.
         worker = self._ours(
             "worker",
-            _file_ready(self._worker_mark()),
+            _file_ready(_no_mark(self.settings.worker_mark)),
             ready_seconds=READY_SECONDS,
             stop_seconds=WORKER_STOP_SECONDS,
         )
@@ -154,13 +154,14 @@ class Stack:
         self._say("preparing the database")
         # Here and not as a child of its own: that would only import everything once more.
         await migrate(databases.meetbot)
-        self._say("starting API, files, sandbox and worker")
+        self._say("starting API, files, sandbox, watcher and worker")
         files = f"http://{settings.storage.files_host}:{settings.storage.files_port}"
         api = f"http://{settings.api.host}:{settings.api.port}"
         children = [
             self._ours("files", answers(f"{files}/healthz")),
             self._ours("sandbox", answers(f"{settings.sandbox.origin}/healthz")),
             self._ours("api", answers(f"{api}/healthz")),
+            self._ours("watch", _file_ready(_no_mark(settings.watch_mark))),
         ]
         await _together(*(self.supervisor.start(child) for child in children))
 
@@ -188,10 +189,11 @@ class Stack:
             environment.prefect_environment(self.settings),
         )
 
-    def _worker_mark(self) -> Path:
-        mark = self.settings.worker_mark
-        mark.unlink(missing_ok=True)
-        return mark
+
+def _no_mark(mark: Path) -> Path:
+    """Where a process will say that it is ready; what an earlier one said there is gone."""
+    mark.unlink(missing_ok=True)
+    return mark
 
 
 def local(settings: Settings) -> Settings:

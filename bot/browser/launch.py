@@ -126,6 +126,7 @@ class Chromium:
         self._stack = AsyncExitStack()
         self._context: BrowserContext | None = None
         self._page: Page | None = None
+        self._profile: Path | None = None
         self._opening = False
 
     @property
@@ -171,8 +172,13 @@ class Chromium:
         page.on("crash", lambda _: self.crashed.set())
         return page
 
+    def kill(self) -> None:
+        """End it without a word, for a page that does not answer; leaving cleans up as always."""
+        if self._profile is not None:
+            _kill_group(self.pid, self._profile)
+
     async def _start(self) -> None:
-        profile = Path(tempfile.mkdtemp(prefix="meetbot-browser-"))
+        profile = self._profile = Path(tempfile.mkdtemp(prefix="meetbot-browser-"))
         self._stack.callback(shutil.rmtree, profile, ignore_errors=True)
         try:
             async with asyncio.timeout(self._settings.start_timeout_seconds):

@@ -41,6 +41,9 @@ class FrameIntake:
         # Frames taken, by codec.
         self.codecs: Counter[str] = Counter()
         self.tracks: dict[tuple[str, int], TrackSeen] = {}
+        # Arrival of this page's first and newest frame, ms since 1970; None before there is one.
+        self.first_frame_ms: float | None = None
+        self.last_frame_ms: float | None = None
         self._sinks = sinks
         self._now_ms = now_ms
         self._documents: dict[str, FrameStream] = {}
@@ -57,6 +60,13 @@ class FrameIntake:
         bridge.on("track-ended", TrackGone, self._on_track_gone)
         bridge.on("capture-alarm", CaptureAlarm, self._on_alarm)
         bridge.on("key-frame-requests", KeyFrameRequests, self._on_key_frame_requests)
+
+    def page_gone(self) -> None:
+        """Nothing more comes from the page: its tracks have ended."""
+        for doc, index in list(self.tracks):
+            self._on_track_gone(TrackGone(doc=doc, index=index))
+        self._documents.clear()
+        self.first_frame_ms = self.last_frame_ms = None
 
     def _on_track(self, seen: TrackSeen) -> None:
         if len(self.tracks) >= MAX_TRACKS:
@@ -115,5 +125,7 @@ class FrameIntake:
             self.refused["clock"] += 1
         else:
             self.codecs[frame.codec] += 1
+            self.first_frame_ms = self.first_frame_ms or frame.arrival_ms
+            self.last_frame_ms = frame.arrival_ms
             sink = audio if seen.kind == "audio" else video
             sink.push(doc, seen.track_id, frame)

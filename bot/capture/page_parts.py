@@ -11,7 +11,14 @@ from typing import Any, Final
 from core.jobs.spec import RecordingOptions
 
 PAGE_DIR: Final = Path(__file__).parent / "page"
-_ALWAYS: Final = ("frames.js", "worker.js", "tracks.js", "hooks.js", "watch.js")
+_ALWAYS: Final = (
+    "frames.js",
+    "worker.js",
+    "tracks.js",
+    "hooks.js",
+    "watch.js",
+    "liveness.js",
+)
 
 
 def page_parts(options: RecordingOptions) -> Sequence[Path]:

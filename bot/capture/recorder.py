@@ -18,6 +18,7 @@ from bot.browser.bridge import Bridge
 from bot.capture.attribution import Owners, TrackAssignment
 from bot.capture.audio import AudioRecorder
 from bot.capture.intake import FrameIntake
+from bot.capture.outages import Outages
 from bot.capture.page_parts import page_config, page_parts
 from bot.capture.tab import TabChunk, TabEnded, TabVideo
 from bot.capture.video import VideoRecorder
@@ -29,6 +30,7 @@ from core.errors import BotFault, MeetingError
 from core.jobs.failures import ExitReason
 from core.jobs.spec import JobSpec, RecordingOptions
 from core.recordings.journal import (
+    Alive,
     Attributed,
     CaptionSaid,
     ChatSaid,
@@ -42,6 +44,7 @@ from core.recordings.recording import Caption, ChatMessage, Participant
 
 _TICK_S: Final = 0.5
 _TICKS_PER_SYNC: Final = 2
+_TICKS_PER_SIGN: Final = 10
 _PAGE_FLUSH_TIMEOUT_S: Final = 2.0
 # A level older than this says nothing about now.
 _LEVEL_FRESH_MS: Final = 1500.0
@@ -60,6 +63,7 @@ class _Running:
         self.audio = AudioRecorder(self.owners, t0_ms, self.journal)
         self.video = VideoRecorder(spec.recording.video, self.owners, t0_ms, self.journal)
         self.tab = TabVideo(bridge, t0_ms, self.journal)
+        self.outages = Outages(self.journal, t0_ms)
         self.task: asyncio.Task[None] | None = None
         # Video tracks that the page was told about, and the calls that tell it.
         self.wanted: dict[str, bool] = {}
@@ -97,6 +101,8 @@ class Recorder:
         self.media_captured = asyncio.Event()
         self.failed = asyncio.Event()
         self.failure: MeetingError | None = None
+        # What earlier attempts at the same job had recorded, for people watching.
+        self.recorded_before_seconds = 0.0
         self.intake = FrameIntake(self._frame_sinks, self.now_ms)
         self._spec = spec
         self._work_dir = work_dir
@@ -128,8 +134,15 @@ class Recorder:
         """The clock of the recording, ms since 1970; it does not follow steps of the system's."""
         return self._wall + (self._clock.monotonic() - self._mono) * 1000
 
-    async def start(self) -> None:
+    @property
+    def started(self) -> bool:
+        return self._running is not None
+
+    async def start(self, gap: str | None = None) -> None:
         """Begin now; tab video too, when the job wants it.
+
+        Args:
+            gap: why a gap precedes; it ends with the first media. None when none does.
 
         Raises:
             RecordingDiskError: the work folder cannot be written.
@@ -144,7 +157,29 @@ class Recorder:
         self._early.clear()
         for claim in self._claims:
             self.assign(claim)
+        if gap is not None:
+            running.outages.begin(running.t0_ms, gap)
+            running.outages.back(running.t0_ms)
         running.task = asyncio.create_task(self._tick_on(running), name="recorder")
+        if self._spec.recording.video == "tab":
+            await running.tab.start(self._spec.recording, self.now_ms())
+
+    def lost(self, reason: str, since: float) -> None:
+        """The page or its media is gone since that moment (`Clock.monotonic`); a gap begins."""
+        running = self._running
+        if running is None or self._stopped:
+            return
+        with self._disk_failures():
+            running.outages.begin(self._wall + (since - self._mono) * 1000, reason)
+            self.intake.page_gone()
+            running.tab.lost()
+
+    async def back(self) -> None:
+        """A new page is in the room: go on; the gap ends with its first media."""
+        running = self._running
+        if running is None or self._stopped:
+            return
+        running.outages.back(self.now_ms())
         if self._spec.recording.video == "tab":
             await running.tab.start(self._spec.recording, self.now_ms())
 
@@ -241,10 +276,10 @@ class Recorder:
             raise self.failure
         now, running = self.now_ms(), self._running
         if running is None:
-            return Progress(from_epoch_ms(now), 0.0, 0)
+            return Progress(from_epoch_ms(now), self.recorded_before_seconds, 0)
         return Progress(
             at=from_epoch_ms(now),
-            recorded_seconds=max(0.0, (now - running.t0_ms) / 1000),
+            recorded_seconds=self.recorded_before_seconds + self._recorded_ms(running, now) / 1000,
             bytes_journalled=running.journal.bytes_written,
             participants=tuple(
                 self._speaking(running, person, now)
@@ -252,6 +287,9 @@ class Recorder:
                 if not person.is_bot
             ),
         )
+
+    def _recorded_ms(self, running: _Running, now_ms: float) -> float:
+        return max(0.0, now_ms - running.t0_ms - running.outages.covered_ms(now_ms))
 
     def _speaking(self, running: _Running, person: Participant, now_ms: float) -> Speaking:
         speaker = running.audio.speakers.get(person.id)
@@ -289,6 +327,7 @@ class Recorder:
             running.audio.close(now)
             running.video.close()
             running.tab.describe()
+            running.outages.close(now)
             running.journal.write(Close(at_ms=now, exit_reason=exit_reason))
             await running.journal.sync()
         running.journal.close()
@@ -305,6 +344,9 @@ class Recorder:
             ticks += 1
             with self._disk_failures():
                 running.write(self.now_ms())
+                running.outages.look(self.now_ms(), self.intake.first_frame_ms)
+                if ticks % _TICKS_PER_SIGN == 0 and not running.outages.open:
+                    running.journal.write(Alive(end_ms=round(self.now_ms() - running.t0_ms)))
                 if ticks % _TICKS_PER_SYNC == 0:
                     running.describe()
                     await running.journal.sync()

@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 import re
+import shutil
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from typing import Annotated, Final, Self
 from pydantic import BaseModel, Field, ValidationError
 
 from core.clock import Clock
-from core.errors import StorageError
+from core.errors import StaleAttempt, StorageError
 from core.recordings.journal import JOURNAL_NAME
 from core.storage.base import Storage
 
@@ -32,6 +33,8 @@ BUNDLE_TYPE: Final = "application/vnd.meetbot.journal-bundle"
 MAX_BUNDLE_BYTES: Final = 32 * 1024 * 1024
 _MAGIC: Final = b"MBJ1"
 _HEAD: Final = struct.Struct("<4sI")
+# The attempt's number and the bundle's.
+_BUNDLE: Final = re.compile(r"(\d+)/(\d+)")
 _NAME: Final = r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$"
 _MAX_BACKLOG_BUNDLES: Final = 64
 _LAST_TRY_S: Final = 20.0
@@ -134,6 +137,9 @@ class BundleUploader:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if isinstance(error, StaleAttempt):
+            # Another attempt has the job: nothing of this one is wanted any more (D10).
+            return
         try:
             async with asyncio.timeout(_LAST_TRY_S):
                 await self.ship()
@@ -219,32 +225,57 @@ def _read(path: Path, offset: int, size: int) -> bytes:
         return file.read(size)
 
 
-def restore(storage: Storage, job_id: str, work_dir: Path) -> int:
-    """Rebuild the attempts' folders from storage; the number of bundles used.
+def missing_attempts(storage: Storage, job_id: str, work_dir: Path) -> frozenset[int]:
+    """The attempts of which storage has something and this machine has not.
 
-    Files that are here already are kept when they are longer. A missing or damaged bundle costs
-    what follows it in the same files, nothing else.
+    An attempt whose journal is here was made on this machine: nothing in storage is newer.
 
     Raises:
         StorageError: storage did not answer.
     """
     prefix = journal_prefix(job_id)
+    here = {int(path.parent.name) for path in work_dir.glob(f"[0-9]*/{JOURNAL_NAME}")}
+    there = (_BUNDLE.fullmatch(stored.key[len(prefix) :]) for stored in storage.list(prefix))
+    return frozenset(int(found[1]) for found in there if found) - here
+
+
+def restore(storage: Storage, job_id: str, work_dir: Path) -> int:
+    """Rebuild from storage the attempts that are not here; the number of bundles used.
+
+    A missing or damaged bundle costs what follows it in the same files, nothing else.
+
+    Raises:
+        StorageError: storage did not answer.
+    """
+    prefix = journal_prefix(job_id)
+    missing = missing_attempts(storage, job_id, work_dir)
+    scratch = work_dir / ".restoring"
+    shutil.rmtree(scratch, ignore_errors=True)
     used = 0
-    for stored in storage.list(prefix):
-        found = re.fullmatch(r"(\d+)/(\d+)", stored.key[len(prefix) :])
-        if found is None:
+    for stored in storage.list(prefix) if missing else ():
+        found = _BUNDLE.fullmatch(stored.key[len(prefix) :])
+        if found is None or int(found[1]) not in missing:
             continue
         try:
             chunks = list(unpack(storage.get_bytes(stored.key)))
         except BadBundle as error:
             _log.error("%s: %s", stored.key, error.message)
             continue
-        folder = work_dir / str(int(found[1]))
+        folder = scratch / str(int(found[1]))
         folder.mkdir(parents=True, exist_ok=True)
         for chunk, data in chunks:
             _apply(folder / chunk.name, chunk, data)
         used += 1
+    _move_in(scratch, work_dir)
     return used
+
+
+def _move_in(scratch: Path, work_dir: Path) -> None:
+    """Whole attempts only: a restoration that was cut short leaves nothing behind."""
+    for folder in scratch.iterdir() if scratch.is_dir() else ():
+        shutil.rmtree(work_dir / folder.name, ignore_errors=True)
+        folder.rename(work_dir / folder.name)
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _apply(path: Path, chunk: Chunk, data: bytes) -> None:

@@ -122,8 +122,14 @@ def _exit_reason(timeline: Timeline) -> ExitReason:
 
 
 def _chat(timeline: Timeline, people: People) -> Iterator[ChatMessage]:
+    """Each message once: a meeting tells those who come back what was said before."""
+    known: set[tuple[float, str, str]] = set()
     for attempt in timeline.attempts:
         for said in attempt.journal.chat:
+            message = (said.at_ms, said.display_name, said.text)
+            if message in known:
+                continue
+            known.add(message)
             yield ChatMessage(
                 at=from_epoch_ms(said.at_ms),
                 participant_id=people.canonical.get(said.participant_id or ""),

@@ -14,7 +14,16 @@ from io import FileIO
 from pathlib import Path
 
 from core.errors import BotFault
-from core.recordings.journal import JOURNAL_NAME, Entry, Open, Segment, StreamOpened, encode
+from core.jobs.failures import ExitReason
+from core.recordings.journal import (
+    JOURNAL_NAME,
+    Close,
+    Entry,
+    Open,
+    Segment,
+    StreamOpened,
+    encode,
+)
 
 
 class RecordingDiskError(BotFault):
@@ -58,6 +67,19 @@ class GrowingFile:
 
     def close(self) -> None:
         self._file.close()
+
+
+def write_ending(work_dir: Path, opened: Open, exit_reason: ExitReason) -> None:
+    """The journal of an attempt that never got back into the room: only how that ended.
+
+    Raises:
+        RecordingDiskError: the work folder cannot be written.
+    """
+    journal = JournalWriter(work_dir, opened)
+    try:
+        journal.write(Close(at_ms=opened.t0_ms, exit_reason=exit_reason))
+    finally:
+        journal.close()
 
 
 class StreamFile:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from core.recordings.journal import Journal, JournalError
 from core.recordings.recording import Span
@@ -20,6 +21,11 @@ class Attempt:
     def end_ms(self) -> int:
         return self.shift_ms + self.journal.end_ms
 
+    @property
+    def empty(self) -> bool:
+        """It was never in the room: its journal only says how the return of the bot ended."""
+        return not self.journal.streams and not self.journal.roster
+
 
 @dataclass(frozen=True)
 class Timeline:
@@ -33,6 +39,11 @@ class Timeline:
     def job_id(self) -> str:
         return self.attempts[0].journal.opened.job_id
 
+    @property
+    def present(self) -> tuple[Attempt, ...]:
+        """The first attempt, and of the others those that were in the room."""
+        return self.attempts[:1] + tuple(one for one in self.attempts[1:] if not one.empty)
+
     def at(self, epoch_ms: float) -> int:
         """A moment (since 1970) in ms of the recording."""
         return round(epoch_ms - self.t0_ms)
@@ -44,7 +55,8 @@ class Timeline:
                 yield Span(
                     attempt.shift_ms + gap.start_ms, attempt.shift_ms + gap.end_ms, gap.reason
                 )
-        for before, after in zip(self.attempts, self.attempts[1:], strict=False):
+        present = self.present
+        for before, after in pairwise(present):
             if after.shift_ms > before.end_ms:
                 yield Span(before.end_ms, after.shift_ms, "the bot was away between two attempts")
 
@@ -70,7 +82,8 @@ def lay_out(journals: Sequence[Journal]) -> Timeline:
     attempts = tuple(
         Attempt(journal, max(0, round(journal.opened.t0_ms - t0_ms))) for journal in journals
     )
-    return Timeline(t0_ms, max(attempt.end_ms for attempt in attempts), attempts)
+    laid_out = Timeline(t0_ms, 0, attempts)
+    return replace(laid_out, length_ms=max(attempt.end_ms for attempt in laid_out.present))
 
 
 def merge(spans: Sequence[Span], join_ms: int = 0) -> tuple[Span, ...]:

@@ -66,6 +66,14 @@ async def claim_open(session: AsyncSession, job_id: str, fence: int) -> Sequence
     return commands
 
 
+async def open_verbs(session: AsyncSession, job_id: str) -> frozenset[Verb]:
+    """What the job's bot was asked to do and has not answered yet."""
+    statement = select(JobCommand.verb).where(
+        JobCommand.job_id == job_id, col(JobCommand.settled_at).is_(None)
+    )
+    return frozenset(Verb(verb) for verb in (await session.exec(statement)).all())
+
+
 async def begin(session: AsyncSession, command_id: str, fence: int, *, now: datetime) -> bool:
     """Begin what must not be done twice; False when it is settled, or was begun before.
 

@@ -2,13 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core.database import LEASES_CHANNEL, notify
 from core.errors import InvalidState, JobHeld
+from core.jobs.lifecycle import TERMINAL, Status
 from core.jobs.models import Job
 from core.jobs.rows import leased, locked_job
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A job that attempts have been made at and that is not over. `until` is None once let go."""
+
+    job_id: str
+    status: Status
+    fence: int
+    holder: str | None
+    until: datetime | None
+    flow_run_id: str | None
+    cancel_requested: bool
+
+
+async def leases_of_live_jobs(session: AsyncSession, *, limit: int) -> Sequence[Lease]:
+    """Those of all jobs that an attempt has begun and that have not ended, oldest job first."""
+    statement = (
+        select(Job)
+        .where(col(Job.status).not_in(TERMINAL), col(Job.fence) > 0)
+        .order_by(col(Job.id))
+        .limit(limit)
+    )
+    return [
+        Lease(
+            job_id=job.id,
+            status=job.status,
+            fence=job.fence,
+            holder=job.lease_holder,
+            until=job.lease_until,
+            flow_run_id=job.flow_run_id,
+            cancel_requested=job.cancel_requested_at is not None,
+        )
+        for job in (await session.exec(statement)).all()
+    ]
 
 
 async def acquire_lease(
@@ -16,8 +56,8 @@ async def acquire_lease(
 ) -> int:
     """Take the job for a new attempt and return its fencing number.
 
-    `holder` names who runs it, a flow run's id: the same one may start again at once (its process
-    died), any other has to wait until the lease has run out.
+    `holder` names the process that runs it: the same one may start again at once (a step of its
+    own was repeated), any other has to wait until the lease has run out or was let go.
 
     Raises:
         NotFound: no such job.
@@ -46,6 +86,35 @@ async def renew_lease(
     job = await locked_job(session, job_id, fence=fence)
     # Never shorter: a job that waits for its storage is held much longer (`postponed`).
     job.lease_until = max(job.lease_until or now, now + timedelta(seconds=seconds))
+
+
+async def expire_lease(session: AsyncSession, job_id: str, holder: str) -> None:
+    """A process is known to be dead: end what it holds, and wake who watches leases.
+
+    A job that somebody else holds stays as it is.
+
+    Raises:
+        NotFound: no such job.
+    """
+    job = await locked_job(session, job_id)
+    if job.lease_holder == holder:
+        job.lease_until = None
+    await notify(session, LEASES_CHANNEL, job_id)
+
+
+async def end_lease(session: AsyncSession, lease: Lease) -> bool:
+    """End a lease that was not renewed in time, so that the next attempt need not wait.
+
+    False when it has changed since it was read: somebody is alive.
+
+    Raises:
+        NotFound: no such job.
+    """
+    job = await locked_job(session, lease.job_id)
+    if job.status.terminal or (job.fence, job.lease_until) != (lease.fence, lease.until):
+        return False
+    job.lease_until = None
+    return True
 
 
 async def release_lease(session: AsyncSession, job_id: str, fence: int) -> None:

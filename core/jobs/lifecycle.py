@@ -54,6 +54,8 @@ class RecordingState(StrEnum):
 
 
 TERMINAL: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
+BEFORE_ROOM: Final = frozenset({Status.QUEUED, Status.JOINING, Status.ENTERING_LOBBY})
+IN_CALL: Final = frozenset({Status.IN_MEETING, Status.RECORDING})
 
 MOVES: Final[dict[tuple[Status, Event], Status]] = {
     (Status.QUEUED, Event.BOT_STARTED): Status.JOINING,

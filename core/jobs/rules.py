@@ -6,12 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from core.errors import InvalidState, UnsupportedOnPlatform
-from core.jobs.lifecycle import RecordingState, Status
+from core.jobs.lifecycle import BEFORE_ROOM, IN_CALL, RecordingState, Status
 from core.jobs.verbs import Verb
 from core.platforms.spec import Capabilities, PlatformSpec
-
-BEFORE_ROOM: Final = frozenset({Status.QUEUED, Status.JOINING, Status.ENTERING_LOBBY})
-IN_CALL: Final = frozenset({Status.IN_MEETING, Status.RECORDING})
 
 # From which states of the recording a verb leads on, and to which.
 FROM: Final[Mapping[Verb, frozenset[RecordingState]]] = {

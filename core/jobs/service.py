@@ -16,11 +16,9 @@ from core.database import JOBS_CHANNEL, notify
 from core.errors import InvalidState, NotFound, StaleAttempt
 from core.jobs import commands
 from core.jobs.failures import ExitReason
-from core.jobs.lifecycle import Event, RecordingState, Status
+from core.jobs.lifecycle import BEFORE_ROOM, IN_CALL, Event, RecordingState, Status
 from core.jobs.models import Job, JobCommand
 from core.jobs.rows import ABSENT, leased, locked_job
-from core.jobs.rules import BEFORE_ROOM as BEFORE_ROOM
-from core.jobs.rules import IN_CALL as IN_CALL
 from core.jobs.rules import check_allowed
 from core.jobs.settlement import Settlement, settle
 from core.jobs.transitions import move

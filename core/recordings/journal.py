@@ -124,6 +124,13 @@ class PauseMarked(Entry):
     end_ms: int
 
 
+class Alive(Entry):
+    """The bot was in the room until then, whether or not anybody was heard."""
+
+    t: Literal["alive"] = "alive"
+    end_ms: int
+
+
 class ChatSaid(Entry):
     t: Literal["chat"] = "chat"
     at_ms: float
@@ -158,6 +165,7 @@ AnyEntry = Annotated[
     | Segment
     | GapMarked
     | PauseMarked
+    | Alive
     | ChatSaid
     | CaptionSaid
     | Close,
@@ -203,15 +211,16 @@ class Journal:
     pauses: list[PauseMarked] = field(default_factory=list)
     chat: list[ChatSaid] = field(default_factory=list)
     captions: list[CaptionSaid] = field(default_factory=list)
+    alive_ms: int = 0
     closed: Close | None = None
 
     @property
     def end_ms(self) -> int:
         """The last moment that is known of this attempt, on its own clock."""
-        ends = [stream.end_ms for stream in self.streams.values()]
+        ends = [self.alive_ms, *(stream.end_ms for stream in self.streams.values())]
         if self.closed is not None:
             ends.append(round(self.closed.at_ms - self.opened.t0_ms))
-        return max(ends, default=0)
+        return max(ends)
 
     def add(self, entry: Entry) -> None:
         """Take one entry into account; entries about unknown streams are refused."""
@@ -223,6 +232,8 @@ class Journal:
             (self.streams[entry.stream].gaps if entry.stream else self.gaps).append(entry)
         elif isinstance(entry, ParticipantSeen):
             self.participants[entry.id] = Participant(**entry.model_dump(exclude={"t"}))
+        elif isinstance(entry, Alive):
+            self.alive_ms = max(self.alive_ms, entry.end_ms)
         elif isinstance(entry, Close):
             self.closed = entry
         else:

@@ -83,11 +83,13 @@ class Heard:
         assert alike > 0.7, f"{line.text!r} is not what {line.name} says in the file"
         return around + where - line.start_ms
 
-    def last_sound_ms(self) -> float:
-        """When anybody was last heard, as epoch milliseconds."""
+    def last_sound_ms(self, before_ms: float = float("inf")) -> float:
+        """When anybody was last heard (before that moment), as epoch milliseconds."""
         window = RATE * WINDOW_MS // 1000
         last = 0
-        for sound in self.sounds.values():
+        for whole in self.sounds.values():
+            length = min(len(whole), max(0.0, before_ms - self.start_ms) * RATE / 1000)
+            sound = whole[: int(length)]
             frames = sound[: len(sound) // window * window].reshape(-1, window)
             levels = 20 * np.log10(np.maximum(1e-9, np.sqrt(np.mean(np.square(frames), axis=1))))
             loud = np.flatnonzero(levels > AUDIBLE_DB)

@@ -21,6 +21,7 @@ from core.dispatch.queues import machine_queue
 from core.settings import PrefectSettings
 from flows.forks import MeetingForks
 from flows.worker import MeetingWorker
+from tests.flows.deaths import StrangeDeaths
 from tests.support.prefect_server import AUTH
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
@@ -84,7 +85,13 @@ async def test_each_run_is_taken_once_and_a_machines_own_work_by_that_machine(
         dispatcher = await stack.enter_async_context(PrefectDispatcher(deployed))
         workers = [
             await stack.enter_async_context(
-                MeetingWorker(work_pool_name="meetings", name=name, forks=fork, cancel_job=cancel)
+                MeetingWorker(
+                    work_pool_name="meetings",
+                    name=name,
+                    forks=fork,
+                    cancel_job=cancel,
+                    deaths=StrangeDeaths(),
+                )
             )
             for name, fork in forks.items()
         ]

@@ -21,7 +21,8 @@ from prefect.workers.base import BaseJobConfiguration
 
 from flows import worker as worker_module
 from flows.forks import MeetingForks
-from flows.worker import MAX_STARTS, MeetingWorker
+from flows.holding import Deaths, holder_name
+from flows.worker import MeetingWorker
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
@@ -54,6 +55,8 @@ class FakePrefect:
         return FlowRow(id=flow_id, name="meeting", labels={})
 
     async def read_flow_run(self, flow_run_id: UUID) -> FlowRun:
+        if self.down:
+            raise ConnectionError("Prefect is away")
         return self.runs[flow_run_id]
 
     async def read_flow_runs(self, **_: Any) -> list[FlowRun]:
@@ -81,15 +84,36 @@ class OneFork(MeetingForks):
 
 
 @dataclass
-class Bench:
-    """A worker whose Prefect is a fake, and the jobs that it cancelled."""
+class FakeDeaths(Deaths):
+    """The job's side: `holder` has the lease (None: nobody took it); who was told dead."""
 
     prefect: FakePrefect
+    holder: str | None = None
+    told: list[str] = field(default_factory=list)
+
+    async def concerns(self, job_id: str, holder: str) -> bool:
+        return self.holder in (None, holder)
+
+    async def tell(self, job_id: str, holder: str) -> None:
+        states = [state.name for _, state in self.prefect.set_states]
+        assert self.prefect.down or states[-1:] in ([], ["Crashed"]), "told before Prefect was"
+        self.told.append(holder)
+
+
+@dataclass
+class Bench:
+    """A worker whose Prefect is a fake, the jobs that it cancelled and the deaths it told."""
+
+    prefect: FakePrefect
+    deaths: FakeDeaths
     cancelled: list[str] = field(default_factory=list)
 
     def worker(self, process: BaseProcess) -> MeetingWorker:
         made = MeetingWorker(
-            work_pool_name="meetings", forks=OneFork(process), cancel_job=self._cancel
+            work_pool_name="meetings",
+            forks=OneFork(process),
+            cancel_job=self._cancel,
+            deaths=self.deaths,
         )
         made._client = self.prefect  # type: ignore[assignment]
         return made
@@ -100,7 +124,8 @@ class Bench:
 
 @pytest.fixture
 def bench() -> Bench:
-    return Bench(FakePrefect())
+    prefect = FakePrefect()
+    return Bench(prefect, FakeDeaths(prefect))
 
 
 async def run(bench: Bench, flow_run: FlowRun, process: BaseProcess) -> None:
@@ -117,26 +142,40 @@ async def test_a_process_that_ends_well_is_left_alone(bench: Bench) -> None:
     assert moves(bench) == []
 
 
-async def test_a_killed_process_is_crashed_and_scheduled_again(bench: Bench) -> None:
-    """The next process delivers what the journal holds."""
+async def test_a_killed_process_is_crashed_and_its_lease_is_ended(bench: Bench) -> None:
+    """The watcher schedules it again: there is one who does (D10)."""
     flow_run = bench.prefect.add(Running())
     killed = PROCESSES.Process(target=signal.raise_signal, args=(signal.SIGKILL,))
     await run(bench, flow_run, killed)
-    assert moves(bench) == ["Crashed", "Scheduled"]
+    assert moves(bench) == ["Crashed"]
     crashed = bench.prefect.set_states[0][1]
     assert crashed.message == "The meeting process died (SIGKILL)."
+    assert bench.deaths.told == [holder_name(str(flow_run.id), killed.pid)]
+
+
+async def test_a_death_while_prefect_is_away_is_told_all_the_same(bench: Bench) -> None:
+    flow_run = bench.prefect.add(Running())
+    worker = bench.worker(PROCESSES.Process(target=os._exit, args=(1,)))
+    await worker._flow_name(flow_run)
+    bench.prefect.down = True
+    with pytest.raises(ConnectionError):
+        await worker.run(flow_run, BaseJobConfiguration())
+    assert len(bench.deaths.told) == 1
+
+
+async def test_a_replaced_process_that_dies_changes_nothing(bench: Bench) -> None:
+    """It was frozen and thought dead; another one works on the same run by now."""
+    flow_run = bench.prefect.add(Running())
+    bench.deaths.holder = holder_name(str(flow_run.id), 1)
+    await run(bench, flow_run, PROCESSES.Process(target=os._exit, args=(1,)))
+    assert moves(bench) == []
+    assert bench.deaths.told == []
 
 
 async def test_a_run_that_ended_before_its_process_died_stays_as_it_is(bench: Bench) -> None:
     flow_run = bench.prefect.add(Cancelled())
     await run(bench, flow_run, PROCESSES.Process(target=os._exit, args=(1,)))
     assert moves(bench) == []
-
-
-async def test_a_process_that_keeps_dying_is_not_started_for_ever(bench: Bench) -> None:
-    flow_run = bench.prefect.add(Running(), run_count=MAX_STARTS)
-    await run(bench, flow_run, PROCESSES.Process(target=os._exit, args=(3,)))
-    assert moves(bench) == ["Crashed"]
 
 
 @pytest.fixture
@@ -199,7 +238,7 @@ async def test_a_worker_that_stops_asks_its_meetings_to_leave(
     assert await worker.get_and_submit_flow_runs() == []
 
 
-async def test_a_meeting_that_does_not_leave_in_time_is_killed_and_scheduled_again(
+async def test_a_meeting_that_does_not_leave_in_time_is_killed_for_the_next_worker(
     bench: Bench,
     watched: tuple[MeetingWorker, BaseProcess, FlowRun],
 ) -> None:
@@ -211,7 +250,8 @@ async def test_a_meeting_that_does_not_leave_in_time_is_killed_and_scheduled_aga
 
     await worker.stop_meetings(deaf, 0.1)
     assert process.exitcode == -signal.SIGKILL
-    assert moves(bench) == ["Crashed", "Scheduled"]
+    assert moves(bench) == ["Crashed"]
+    assert len(bench.deaths.told) == 1
 
 
 async def test_housekeeping_does_not_take_the_workers_signals(

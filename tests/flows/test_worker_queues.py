@@ -22,6 +22,7 @@ from prefect.workers.base import BaseJobConfiguration
 from core.errors import Unavailable
 from flows.forks import MeetingForks
 from flows.worker import MeetingWorker, admit_all
+from tests.flows.deaths import StrangeDeaths
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
@@ -81,7 +82,12 @@ async def cancel(job_id: str) -> None:
 
 def worker_of(server: Server, admit: Any = admit_all, name: str = "bots-1") -> MeetingWorker:
     worker = MeetingWorker(
-        work_pool_name="meetings", name=name, forks=Forks(), cancel_job=cancel, admit=admit
+        work_pool_name="meetings",
+        name=name,
+        forks=Forks(),
+        cancel_job=cancel,
+        deaths=StrangeDeaths(),
+        admit=admit,
     )
     worker._client = server  # type: ignore[assignment]
     return worker

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
 
 import pytest
@@ -140,22 +138,6 @@ async def test_a_lost_server_is_a_network_loss_after_the_grace_time(senders: Sen
     assert ending.exit_reason is ExitReason.NETWORK_LOSS
     assert isinstance(ending.failure, NetworkLoss)
     assert recorded(sent).media
-
-
-async def test_a_killed_browser_is_our_fault_and_loses_nothing_on_disk(senders: Senders) -> None:
-    """D10, FC-06."""
-    sent = await senders.send()
-    async with sent.session as session:
-        capture = await capturing(sent, session)
-        chromium = session._chromium
-        assert chromium is not None
-        assert chromium.pid is not None
-        os.kill(chromium.pid, signal.SIGKILL)
-        ending = await capture
-    assert ending.exit_reason is ExitReason.ERROR
-    assert isinstance(ending.failure, BotFault)
-    assert "crashed" in ending.failure.message
-    assert len(recorded(sent).media) == 3
 
 
 async def test_an_empty_room_fails_after_the_entry_delay(

@@ -1,0 +1,158 @@
+"""One bot's browser, page and room: how they come to be, and how they go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from playwright.async_api import Error, Page
+
+from bot.browser.bridge import Bridge
+from bot.browser.guard import EgressGuard
+from bot.browser.launch import (
+    AUDIO_ONLY_VIEWPORT,
+    TAB_VIDEO_VIEWPORT,
+    BrowserOptions,
+    Chromium,
+)
+from bot.capture.recorder import Recorder
+from bot.evidence import save_evidence
+from bot.joining import Joiner
+from bot.platforms.driver import DriverContext
+from bot.platforms.registry import driver_of
+from bot.platforms.room import Room
+from bot.racing import any_set, first_of
+from core.errors import BotFault, BrowserFailed, MeetingError, UnknownScreen
+from core.jobs.spec import JobSpec
+from core.network.addresses import is_trusted
+from core.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LEAVE_TIMEOUT_SECONDS: Final = 4.0
+
+
+class Visit:
+    """Holds what exists now: `chromium`, `page` and `room` are None before and after.
+
+    `trusted` are the origins that may be visited without https and public addresses.
+    """
+
+    def __init__(
+        self,
+        spec: JobSpec,
+        settings: Settings,
+        bridge: Bridge,
+        guard: EgressGuard,
+        trusted: Sequence[str],
+    ) -> None:
+        self.chromium: Chromium | None = None
+        self.page: Page | None = None
+        self.room: Room | None = None
+        self._spec = spec
+        self._settings = settings
+        self._bridge = bridge
+        self._guard = guard
+        self._trusted = tuple(trusted)
+        self._launching: asyncio.Task[Chromium] | None = None
+        self._attempts = 0
+
+    def start_browser(self) -> None:
+        """Begin to start it, in the background: it takes a second."""
+        self._launching = asyncio.create_task(self._browser(), name="browser")
+
+    async def enter(self, joiner: Joiner) -> None:
+        """A fresh page, a browser if there is none, and with `joiner` into the room.
+
+        Raises:
+            MeetingError: what kept the bot out; it may still be at the door.
+        """
+        self._attempts += 1
+        self._check_browser_may_go_there()
+        driver = driver_of(self._spec.driver)
+        launching, self._launching = self._launching, None
+        chromium = await (launching or self._browser())
+        page = self.page = await chromium.new_page()
+        options = self._spec.recording
+        await self._bridge.attach(
+            page,
+            [*Recorder.page_parts(options), *driver.page_parts],
+            Recorder.page_config(options),
+        )
+        room = self.room = driver.room(
+            DriverContext(
+                page=page,
+                bridge=self._bridge,
+                url=self._spec.room_url,
+                trusted_origins=self._trusted,
+                navigation_timeout_seconds=self._settings.bot.navigation_timeout_seconds,
+            )
+        )
+        try:
+            await first_of(_until_browser_dies(chromium), joiner.enter(room))
+        except UnknownScreen as error:
+            raise await self._with_evidence(error, page) from error
+
+    async def leave(self) -> None:
+        """Out of the room, or away from the door; never raises."""
+        room, self.room = self.room, None
+        if room is None:
+            return
+        with suppress(Error, MeetingError, TimeoutError):
+            async with asyncio.timeout(LEAVE_TIMEOUT_SECONDS):
+                await room.leave()
+
+    async def close(self, *, politely: bool = True) -> None:
+        """End the browser; not `politely` where its page does not answer any more."""
+        launching, self._launching = self._launching, None
+        if launching is not None:
+            launching.cancel()
+            await asyncio.gather(launching, return_exceptions=True)
+        chromium, self.chromium, self.room = self.chromium, None, None
+        if chromium is not None and not politely:
+            chromium.kill()
+        await self._bridge.detach()
+        if chromium is not None:
+            await chromium.__aexit__(None, None, None)
+
+    async def _browser(self) -> Chromium:
+        """The meeting's browser; a new one when it died."""
+        if self.chromium is not None and not self.chromium.alive:
+            await self.close()
+        if self.chromium is None:
+            options = self._spec.recording
+            browser = Chromium(
+                self._settings.bot,
+                BrowserOptions(
+                    proxy_url=self._guard.url,
+                    viewport=AUDIO_ONLY_VIEWPORT if options.video == "off" else TAB_VIDEO_VIEWPORT,
+                    tab_capture=options.video == "tab",
+                    trusted_origins=self._trusted,
+                ),
+            )
+            self.chromium = await browser.__aenter__()
+        return self.chromium
+
+    async def _with_evidence(self, error: UnknownScreen, page: Page) -> UnknownScreen:
+        folder: Path = self._settings.work_dir / self._spec.job_id / "evidence"
+        name = f"join-{self._spec.fence}-{self._attempts}"
+        files = await save_evidence(page, folder, name)
+        return UnknownScreen(f"{error.message} Evidence: {', '.join(files)}.")
+
+    def _check_browser_may_go_there(self) -> None:
+        """Without Chromium's own sandbox only our own and trusted pages are opened (D12)."""
+        unsafe = self._settings.bot.unsafe_no_sandbox
+        if unsafe and not is_trusted(self._spec.room_url, self._trusted):
+            raise BotFault(
+                "MEETBOT_BOT__UNSAFE_NO_SANDBOX is set: the browser runs without its sandbox and "
+                "joins trusted origins only. Run the bot as a user other than root without it."
+            )
+
+
+async def _until_browser_dies(chromium: Chromium) -> None:
+    await any_set(chromium.gone, chromium.crashed)
+    raise BrowserFailed("The browser ended unexpectedly while joining.")

@@ -1,0 +1,282 @@
+"""The one recovery owner: a job whose lease is over gets another process, once (D10)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import pytest
+
+from core.database import LEASES_CHANNEL, Database
+from core.errors import StaleAttempt, Unavailable
+from core.jobs import leases, service
+from core.jobs.failures import FailureCode
+from core.jobs.lifecycle import Status
+from core.jobs.models import Job
+from core.secrets import SecretBox
+from flows.revival import Standing
+from flows.watch import MOST_ATTEMPTS, MOST_STARTS, PATIENCE_SECONDS, Watcher
+from tests.support.clock import ManualClock
+from tests.support.jobs import JobBook
+
+pytestmark = pytest.mark.integration
+
+LEASE_SECONDS = 10
+
+
+@dataclass
+class FakeRuns:
+    """Prefect's runs, all of them `standing`; `tests/flows/test_revival.py` has the real ones."""
+
+    state: Standing = Standing.STOPPED
+    scheduled: list[str] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    given_up: list[str] = field(default_factory=list)
+    down: bool = False
+
+    async def standing(self, flow_run_id: str) -> Standing:
+        if self.down:
+            raise Unavailable("Prefect is away.")
+        return self.state
+
+    async def schedule(self, flow_run_id: str, why: str) -> None:
+        self.scheduled.append(flow_run_id)
+
+    async def give_up(self, flow_run_id: str, why: str) -> None:
+        self.given_up.append(flow_run_id)
+
+    async def submit(self, job_id: str, due: datetime, tags: Sequence[str]) -> str:
+        self.made.append(job_id)
+        return f"new-run-of-{job_id}"
+
+    async def cancel(self, flow_run_id: str) -> None:
+        self.cancelled.append(flow_run_id)
+
+
+@dataclass
+class Watch:
+    """A watcher and what it watches."""
+
+    book: JobBook
+    runs: FakeRuns
+    watcher: Watcher
+
+    @property
+    def clock(self) -> ManualClock:
+        return self.book.clock
+
+    async def live(self, status: Status = Status.RECORDING) -> Job:
+        """A job that a process works on."""
+        job = await self.book.add()
+        async with self.book.database.begin() as session:
+            await service.set_flow_run(session, job.id, f"run-of-{job.id}", now=self.book.now)
+        await self.book.bring_to(job, status)
+        return job
+
+    async def renew(self, job: Job, fence: int = 1) -> None:
+        async with self.book.database.begin() as session:
+            await leases.renew_lease(
+                session, job.id, fence, seconds=LEASE_SECONDS, now=self.book.now
+            )
+
+    async def dead(self, job: Job) -> None:
+        """Let the lease run out under the watcher's eyes."""
+        await self.watcher.look()
+        self.clock.advance(LEASE_SECONDS)
+
+
+@pytest.fixture
+async def watch(database: Database, box: SecretBox, clock: ManualClock) -> Watch:
+    runs = FakeRuns()
+    watcher = Watcher(database, runs, clock, lease_seconds=LEASE_SECONDS)
+    return Watch(await JobBook.open(database, box, clock), runs, watcher)
+
+
+@pytest.mark.parametrize(
+    "status", [Status.JOINING, Status.ENTERING_LOBBY, Status.RECORDING, Status.FINALIZING]
+)
+async def test_a_dead_process_gets_a_successor_once(watch: Watch, status: Status) -> None:
+    job = await watch.live(status)
+    await watch.dead(job)
+    assert await watch.watcher.look() == 1
+    assert watch.runs.scheduled == [f"run-of-{job.id}"]
+    watch.clock.advance(5)
+    assert await watch.watcher.look() == 0
+    # The next attempt need not wait for a lease that nobody renews.
+    assert await watch.book.take(job, "another-process") == 2
+
+
+async def test_a_process_that_renews_is_never_disturbed(watch: Watch) -> None:
+    job = await watch.live()
+    for _ in range(20):
+        assert await watch.watcher.look() == 0
+        watch.clock.advance(LEASE_SECONDS / 3)
+        await watch.renew(job)
+    assert watch.runs.scheduled == []
+
+
+async def test_a_watcher_that_has_just_come_waits_a_whole_lease(watch: Watch) -> None:
+    """Its own clock counts: leases that ran out while nobody could renew them may be alive."""
+    job = await watch.live()
+    watch.clock.advance(600)
+    assert await watch.watcher.look() == 0
+    watch.clock.advance(LEASE_SECONDS - 1)
+    assert await watch.watcher.look() == 0
+    await watch.renew(job)
+    watch.clock.advance(LEASE_SECONDS - 1)
+    assert await watch.watcher.look() == 0
+
+
+async def test_after_an_outage_of_the_database_every_lease_starts_anew(watch: Watch) -> None:
+    await watch.live()
+    await watch.watcher.look()
+    watch.clock.advance(LEASE_SECONDS - 1)
+    watch.watcher.forget()
+    watch.clock.advance(LEASE_SECONDS)
+    assert await watch.watcher.look() == 0
+    watch.clock.advance(LEASE_SECONDS)
+    assert await watch.watcher.look() == 1
+
+
+async def test_a_death_that_was_seen_is_acted_on_at_once(watch: Watch, database: Database) -> None:
+    job = await watch.live()
+    await watch.watcher.look()
+    async with database.begin() as session:
+        await leases.expire_lease(session, job.id, "run-1")
+    assert await watch.watcher.look() == 1
+
+
+async def test_the_death_of_another_process_ends_no_lease(watch: Watch, database: Database) -> None:
+    """A frozen process that dies after it was replaced."""
+    job = await watch.live()
+    await watch.watcher.look()
+    async with database.begin() as session:
+        await leases.expire_lease(session, job.id, "an-older-process")
+    assert await watch.watcher.look() == 0
+    await watch.renew(job)
+
+
+async def test_the_watcher_is_woken_when_a_lease_is_ended(watch: Watch, database: Database) -> None:
+    job = await watch.live()
+    async with asyncio.timeout(10), aclosing(database.listen(LEASES_CHANNEL)) as notices:
+        assert await anext(notices) == ""
+        async with database.begin() as session:
+            await leases.expire_lease(session, job.id, "run-1")
+        assert await anext(notices) == job.id
+
+
+async def test_a_frozen_process_that_wakes_up_is_outdated(watch: Watch) -> None:
+    job = await watch.live()
+    await watch.dead(job)
+    await watch.watcher.look()
+    await watch.book.take(job, "the-next-process")
+    with pytest.raises(StaleAttempt):
+        await watch.renew(job)
+
+
+async def test_a_late_renewal_before_the_next_attempt_keeps_the_job(watch: Watch) -> None:
+    job = await watch.live()
+    await watch.dead(job)
+    await watch.watcher.look()
+    await watch.renew(job)
+    watch.clock.advance(PATIENCE_SECONDS + 1)
+    await watch.renew(job)
+    assert await watch.watcher.look() == 0
+
+
+async def test_prefect_away_is_tried_again(watch: Watch) -> None:
+    job = await watch.live()
+    await watch.dead(job)
+    watch.runs.down = True
+    assert await watch.watcher.look() == 0
+    watch.runs.down = False
+    assert await watch.watcher.look() == 1
+    assert watch.runs.scheduled == [f"run-of-{job.id}"]
+
+
+async def test_a_run_that_prefect_lost_is_made_again(watch: Watch) -> None:
+    """D2."""
+    job = await watch.live()
+    await watch.dead(job)
+    watch.runs.state = Standing.LOST
+    await watch.watcher.look()
+    assert watch.runs.made == [job.id]
+    assert (await watch.book.read(job)).flow_run_id == f"new-run-of-{job.id}"
+
+
+async def test_a_run_that_waits_for_a_worker_is_left_alone(watch: Watch) -> None:
+    """However long it waits: that a worker is offline means nothing."""
+    job = await watch.live()
+    await watch.dead(job)
+    watch.runs.state = Standing.WAITING
+    for _ in range(20):
+        await watch.watcher.look()
+        watch.clock.advance(PATIENCE_SECONDS)
+    assert watch.runs.scheduled == []
+    assert (await watch.book.read(job)).status is Status.RECORDING
+
+
+@pytest.mark.parametrize("where", ["by the customer", "in the UI"])
+async def test_a_job_cancelled_at_the_door_ends_as_cancelled(watch: Watch, where: str) -> None:
+    job = await watch.live(Status.ENTERING_LOBBY)
+    if where == "in the UI":
+        watch.runs.state = Standing.CANCELLED
+    else:
+        async with watch.book.database.begin() as session:
+            await service.request_cancel(session, job.id, now=watch.book.now)
+    await watch.dead(job)
+    await watch.watcher.look()
+    assert (await watch.book.read(job)).status is Status.CANCELLED
+    assert watch.runs.scheduled == []
+    assert watch.runs.cancelled == [f"run-of-{job.id}"]
+
+
+async def test_a_job_cancelled_in_the_meeting_is_still_delivered(watch: Watch) -> None:
+    """LC-13, AR-13."""
+    job = await watch.live()
+    watch.runs.state = Standing.CANCELLED
+    await watch.dead(job)
+    await watch.watcher.look()
+    now = await watch.book.read(job)
+    assert now.status is Status.RECORDING
+    assert now.cancel_requested_at is not None
+    assert watch.runs.scheduled == [f"run-of-{job.id}"]
+
+
+async def test_a_job_is_given_up_after_so_many_attempts(watch: Watch) -> None:
+    job = await watch.live()
+    for _ in range(MOST_ATTEMPTS - 1):
+        await watch.book.take(job)
+    await watch.dead(job)
+    await watch.watcher.look()
+    now = await watch.book.read(job)
+    assert (now.status, now.failure_code) == (Status.FAILED, FailureCode.INTERNAL_ERROR)
+    assert now.billed is False
+    assert watch.runs.given_up == [f"run-of-{job.id}"]
+    assert watch.runs.scheduled == []
+
+
+async def test_starts_that_never_take_the_job_are_bounded(watch: Watch) -> None:
+    job = await watch.live()
+    await watch.dead(job)
+    for _ in range(MOST_STARTS + 5):
+        await watch.watcher.look()
+        watch.clock.advance(PATIENCE_SECONDS)
+    assert len(watch.runs.scheduled) == MOST_STARTS
+    assert (await watch.book.read(job)).status is Status.FAILED
+
+
+async def test_jobs_that_are_over_or_not_begun_are_not_watched(watch: Watch) -> None:
+    over = await watch.live()
+    async with watch.book.database.begin() as session:
+        job = await session.get_one(Job, over.id)
+        job.status = Status.COMPLETED
+    await watch.book.add()
+    watch.clock.advance(60)
+    await watch.watcher.look()
+    watch.clock.advance(60)
+    assert await watch.watcher.look() == 0
