@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from bot.browser.bridge import Bridge
-from bot.capture.attribution import Owners, TrackAssignment
+from bot.capture.attribution import TrackAssignment
 from bot.capture.audio import AudioRecorder
 from bot.capture.intake import FrameIntake
 from bot.capture.page_parts import page_config, page_parts
-from bot.capture.tab import TabChunk, TabEnded, TabVideo
+from bot.capture.pauses import Pauses
+from bot.capture.running import Running
+from bot.capture.tab import TabChunk, TabEnded
 from bot.capture.video import VideoRecorder
 from bot.control import Progress, Speaking
-from bot.recording.journal import JournalWriter
 from core.clock import Clock, epoch_ms, from_epoch_ms
 from core.errors import BotFault, MeetingError
 from core.jobs.failures import ExitReason
@@ -33,7 +34,6 @@ from core.recordings.journal import (
     ChatSaid,
     Close,
     Entry,
-    Open,
     ParticipantSeen,
     RosterMoved,
 )
@@ -48,36 +48,6 @@ _LEVEL_FRESH_MS: Final = 1500.0
 _log = logging.getLogger(__name__)
 
 
-class _Running:
-    """What exists between `start` and `stop`."""
-
-    def __init__(self, spec: JobSpec, work_dir: Path, bridge: Bridge, t0_ms: float) -> None:
-        opened = Open(job_id=spec.job_id, fence=spec.fence, t0_ms=t0_ms)
-        self.t0_ms = t0_ms
-        self.journal = JournalWriter(work_dir, opened)
-        self.owners = Owners()
-        self.audio = AudioRecorder(self.owners, t0_ms, self.journal)
-        self.video = VideoRecorder(spec.recording.video, self.owners, t0_ms, self.journal)
-        self.tab = TabVideo(bridge, t0_ms, self.journal)
-        self.task: asyncio.Task[None] | None = None
-        # Video tracks that the page was told about, and the calls that tell it.
-        self.wanted: dict[str, bool] = {}
-        self.errands: set[asyncio.Task[None]] = set()
-
-    @property
-    def has_media(self) -> bool:
-        return self.audio.has_media or self.video.has_media or self.tab.has_media
-
-    def write(self, now_ms: float) -> None:
-        self.audio.write(now_ms)
-        self.video.write()
-
-    def describe(self) -> None:
-        self.audio.describe()
-        self.video.describe()
-        self.tab.describe()
-
-
 class Recorder:
     """Records one attempt into `<work_dir>/<fence>/`.
 
@@ -89,14 +59,15 @@ class Recorder:
         self.media_captured = asyncio.Event()
         self.failed = asyncio.Event()
         self.failure: MeetingError | None = None
-        self.intake = FrameIntake(self._frame_sinks, self.now_ms)
+        self._pauses = Pauses()
+        self.intake = FrameIntake(self._frame_sinks, self.now_ms, lambda: self._pauses.open)
         self._spec = spec
         self._work_dir = work_dir
         self._bridge = bridge
         self._clock = clock
         self._wall = epoch_ms(clock.now())
         self._mono = clock.monotonic()
-        self._running: _Running | None = None
+        self._running: Running | None = None
         self._stopped = False
         self._early: list[Entry] = []
         self._claims: list[TrackAssignment] = []
@@ -126,15 +97,69 @@ class Recorder:
             RecordingDiskError: the work folder cannot be written.
         """
         self._wall, self._mono = epoch_ms(self._clock.now()), self._clock.monotonic()
-        running = _Running(self._spec, self._work_dir, self._bridge, self.now_ms())
+        running = Running(self._spec, self._work_dir, self._bridge, self.now_ms(), self._pauses)
         self._running = running
         running.journal.write(*self._early)
         self._early.clear()
         for claim in self._claims:
             self.assign(claim)
         running.task = asyncio.create_task(self._tick_on(running), name="recorder")
+        await self._start_tab(running)
+        self._check()
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is being recorded, of anything, because somebody said so (LC-06)."""
+        return self._pauses.open
+
+    async def pause(self) -> None:
+        """Record nothing from now on, until `resume`; what was captured before is kept.
+
+        Raises:
+            BotFault: nothing is being recorded that could be paused.
+            RecordingDiskError: the journal cannot be written.
+        """
+        running = self._going()
+        if self.paused:
+            return
+        # The tab first: what its last slice holds must lie before the pause.
+        with self._disk_failures():
+            await running.tab.pause()
+        with self._disk_failures():
+            self._pauses.begin(self.now_ms(), running.t0_ms, running.journal)
+        self._check()
+
+    async def resume(self) -> None:
+        """Record everything again, in the same files, at its own time.
+
+        Raises:
+            BotFault: nothing is being recorded that could go on.
+            RecordingDiskError: the journal cannot be written.
+        """
+        running = self._going()
+        if not self.paused:
+            return
+        with self._disk_failures():
+            self._pauses.end(self.now_ms(), running.t0_ms, running.journal)
+        await self._start_tab(running)
+        if tracks := running.video.recorded_tracks:
+            with contextlib.suppress(MeetingError):
+                await self._bridge.call("capture.key-frames", {"trackIds": tracks})
+        self._check()
+
+    async def _start_tab(self, running: Running) -> None:
         if self._spec.recording.video == "tab":
-            await running.tab.start(self._spec.recording, self.now_ms())
+            with self._disk_failures():
+                await running.tab.start(self._spec.recording, self.now_ms())
+
+    def _going(self) -> Running:
+        if self._running is None or self._stopped:
+            raise BotFault("Nothing is being recorded.")
+        return self._running
+
+    def _check(self) -> None:
+        if self.failure is not None:
+            raise self.failure
 
     # What the session says
 
@@ -179,7 +204,7 @@ class Recorder:
             running.video.claim(assignment)
         self._tell_page(running, assignment)
 
-    def _tell_page(self, running: _Running, assignment: TrackAssignment) -> None:
+    def _tell_page(self, running: Running, assignment: TrackAssignment) -> None:
         """Video that is not recorded need not leave the page; until told, all of it does."""
         takes_video = self._spec.recording.video in ("screenshare", "participants")
         if not takes_video or assignment.source == "microphone":
@@ -197,9 +222,13 @@ class Recorder:
             await self._bridge.call("capture.want", {"trackId": track_id, "wanted": wanted})
 
     def chat(self, message: ChatMessage) -> None:
+        """A message of the room's chat; one that was written in a pause is left out."""
+        at_ms = epoch_ms(message.at)
+        if self._pauses.cover(at_ms, at_ms + 1):
+            return
         self._journal(
             ChatSaid(
-                at_ms=epoch_ms(message.at),
+                at_ms=at_ms,
                 participant_id=message.participant_id,
                 display_name=message.display_name,
                 text=message.text,
@@ -207,6 +236,10 @@ class Recorder:
         )
 
     def caption(self, caption: Caption) -> None:
+        """A finished caption; one that reaches into a pause is left out."""
+        t0_ms = self._running.t0_ms if self._running else 0
+        if self._pauses.cover(t0_ms + caption.start_ms, t0_ms + caption.end_ms):
+            return
         self._journal(
             CaptionSaid(
                 start_ms=caption.start_ms,
@@ -225,14 +258,13 @@ class Recorder:
         Raises:
             MeetingError: recording has failed; `failure` is the same.
         """
-        if self.failure is not None:
-            raise self.failure
+        self._check()
         now, running = self.now_ms(), self._running
         if running is None:
             return Progress(from_epoch_ms(now), 0.0, 0)
         return Progress(
             at=from_epoch_ms(now),
-            recorded_seconds=max(0.0, (now - running.t0_ms) / 1000),
+            recorded_seconds=max(0.0, (now - running.t0_ms - self._pauses.total_ms(now)) / 1000),
             bytes_journalled=running.journal.bytes_written,
             participants=tuple(
                 self._speaking(running, person, now)
@@ -241,7 +273,7 @@ class Recorder:
             ),
         )
 
-    def _speaking(self, running: _Running, person: Participant, now_ms: float) -> Speaking:
+    def _speaking(self, running: Running, person: Participant, now_ms: float) -> Speaking:
         speaker = running.audio.speakers.get(person.id)
         if speaker is None:
             return Speaking(person.id, person.display_name, None, 0.0)
@@ -277,16 +309,16 @@ class Recorder:
             running.audio.close(now)
             running.video.close()
             running.tab.describe()
+            self._pauses.end(now, running.t0_ms, running.journal)
             running.journal.write(Close(at_ms=now, exit_reason=exit_reason))
             await running.journal.sync()
         running.journal.close()
         self._note_media(running)
-        if self.failure is not None:
-            raise self.failure
+        self._check()
 
     # Inside
 
-    async def _tick_on(self, running: _Running) -> None:
+    async def _tick_on(self, running: Running) -> None:
         ticks = 0
         while self.failure is None:
             await self._clock.sleep(_TICK_S)
@@ -298,7 +330,7 @@ class Recorder:
                     await running.journal.sync()
                 self._note_media(running)
 
-    def _note_media(self, running: _Running) -> None:
+    def _note_media(self, running: Running) -> None:
         if running.has_media:
             self.media_captured.set()
 

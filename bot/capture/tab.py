@@ -1,4 +1,8 @@
-"""The video of the tab: slices of a MediaRecorder, appended as they come (design.md D7)."""
+"""The video of the tab: slices of a MediaRecorder, appended as they come (design.md D7).
+
+After a pause a new MediaRecorder writes a new stream: `tab.webm`, `tab-2.webm`, … Each says when
+it starts, and `bot.recording.videos` joins them at their own times.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,6 @@ from core.errors import MeetingError
 from core.jobs.spec import RecordingOptions
 from core.recordings.journal import GapMarked, StreamOpened
 
-TAB_STREAM: Final = "tab.webm"
 WIDTH: Final = 1280
 HEIGHT: Final = 720
 _START_TIMEOUT_S: Final = 15.0
@@ -56,7 +59,7 @@ def video_bits_per_second(fps: int) -> int:
 
 
 class TabVideo:
-    """Starts and stops the tab's recording and writes what arrives to `tab.webm`."""
+    """Starts and stops the tab's recording and writes what arrives."""
 
     def __init__(self, page: Caller, t0_ms: float, journal: JournalWriter) -> None:
         self.running = False
@@ -64,12 +67,14 @@ class TabVideo:
         self._t0_ms = t0_ms
         self._journal = journal
         self._stream: StreamFile | None = None
+        self._streams = 0
+        self._bytes = 0
         self._next = 0
         self._end_ms = 0
 
     @property
     def has_media(self) -> bool:
-        return self._stream is not None and self._stream.size > 0
+        return self._bytes > 0
 
     async def start(self, options: RecordingOptions, now_ms: float) -> None:
         """Ask the page to record itself. A page that refuses costs the video, not the audio."""
@@ -94,9 +99,11 @@ class TabVideo:
 
     def _open(self, at_ms: float) -> StreamFile:
         if self._stream is None:
+            self._streams += 1
+            number = f"-{self._streams}" if self._streams > 1 else ""
             start = max(0, round(at_ms - self._t0_ms))
             self._stream = self._journal.open_stream(
-                StreamOpened(stream=TAB_STREAM, kind="tab-video", start_ms=start)
+                StreamOpened(stream=f"tab{number}.webm", kind="tab-video", start_ms=start)
             )
             self._end_ms = start
         return self._stream
@@ -116,6 +123,7 @@ class TabVideo:
             self._lose(now_ms, f"{chunk.n - self._next} slices of the tab's video are missing")
         self._next = chunk.n + 1
         stream.append(data)
+        self._bytes += len(data)
         self._end_ms = max(self._end_ms, round(at_ms - self._t0_ms))
 
     def ended(self, message: TabEnded, now_ms: float) -> None:
@@ -138,9 +146,15 @@ class TabVideo:
             _log.info("The tab's last slice was not handed out: %s", error)
         self.running = False
 
+    async def pause(self) -> None:
+        """Stop, so that a later `start` begins a stream of its own."""
+        await self.stop()
+        self.describe()
+        self._stream = None
+
     def _lose(self, now_ms: float, reason: str) -> None:
-        self._open(now_ms)
+        stream = self._open(now_ms)
         at = max(0, round(now_ms - self._t0_ms))
         self._journal.write(
-            GapMarked(stream=TAB_STREAM, start_ms=self._end_ms, end_ms=at, reason=reason)
+            GapMarked(stream=stream.name, start_ms=self._end_ms, end_ms=at, reason=reason)
         )
