@@ -64,7 +64,18 @@ class ConsentAnswered:
     display_name: str
 
 
-Report = Moved | Progress | ConsentAnswered
+@dataclass(frozen=True)
+class CompetingBotSeen:
+    """Another company's notetaker is in the room; told once per detected bot (LC-30)."""
+
+    at: datetime
+    participant_id: str
+    display_name: str
+    bot_name: str
+    leaving: bool
+
+
+Report = Moved | Progress | ConsentAnswered | CompetingBotSeen
 
 
 class ControlChannel(Protocol):

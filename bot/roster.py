@@ -57,6 +57,11 @@ class Roster:
         present = (self._known[key] for key in self._present)
         return tuple(one for one in present if not one.is_bot)
 
+    def called(self, display_name: str) -> tuple[Participant, ...]:
+        """Everybody present but the bot who has this name; letter case does not count."""
+        name = clean_name(display_name).casefold()
+        return tuple(one for one in self.others if one.display_name.casefold() == name)
+
     @property
     def humans(self) -> tuple[Participant, ...]:
         """Everybody present who is neither the bot nor a competing notetaker (LC-27)."""

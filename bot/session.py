@@ -30,6 +30,8 @@ from bot.control import ControlChannel
 from bot.evidence import save_evidence
 from bot.hearing import Commands
 from bot.joining import Joiner, JoinLimits
+from bot.news import RoomNews
+from bot.objects import JobObjects
 from bot.observing import RoomObserver
 from bot.platforms.driver import DriverContext
 from bot.platforms.registry import driver_of
@@ -38,6 +40,8 @@ from bot.racing import any_set, first_of
 from bot.reporting import Reporter
 from bot.staying import Ending as Ending
 from bot.staying import Equipment, Stay
+from bot.switching import RecordingSwitch
+from bot.verbs import Performer
 from core.clock import Clock
 from core.errors import (
     BotFault,
@@ -52,6 +56,7 @@ from core.jobs.lifecycle import Event
 from core.jobs.spec import JobSpec
 from core.network.addresses import is_trusted
 from core.settings import Settings
+from core.storage.base import Storage
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +65,18 @@ FLUSH_TIMEOUT_SECONDS: Final = 6.0
 
 
 class MeetingSession:
-    """See the module. `join` may be called again after a retryable error."""
+    """See the module. `join` may be called again after a retryable error.
+
+    `storage` is the job's: what the bot is told to say or show is there, its screenshots go there.
+    """
 
     def __init__(
-        self, spec: JobSpec, settings: Settings, channel: ControlChannel, clock: Clock
+        self,
+        spec: JobSpec,
+        settings: Settings,
+        channel: ControlChannel,
+        clock: Clock,
+        storage: Storage | None = None,
     ) -> None:
         self._spec = spec
         self._settings = settings
@@ -74,7 +87,8 @@ class MeetingSession:
         self._commands = Commands(channel, self._reporter.stale, clock)
         self._bridge = Bridge(clock)
         self._recorder = Recorder(spec, self._work_dir, self._bridge, clock)
-        self._observer = RoomObserver(self._bridge, self._recorder, clock)
+        news = RoomNews(clock, self._reporter.note, leaving=spec.auto_leave.on_bot_detected)
+        self._observer = RoomObserver(self._bridge, self._recorder, clock, news)
         self._equipment = Equipment(
             spec=spec,
             clock=clock,
@@ -83,6 +97,14 @@ class MeetingSession:
             observer=self._observer,
             reporter=self._reporter,
             commands=self._commands,
+            performer=Performer(
+                self._commands,
+                RecordingSwitch(self._recorder, self._observer, self._reporter),
+                self._observer.roster,
+                news,
+                JobObjects(storage, spec.job_id),
+                clock,
+            ),
         )
         self._joiner = Joiner(
             JoinLimits(

@@ -19,6 +19,7 @@ from bot.observing import RoomObserver
 from bot.platforms.room import Room, Sight, View
 from bot.racing import any_set, first_of
 from bot.reporting import Reporter
+from bot.verbs import Performer
 from core.clock import Clock
 from core.errors import BotFault, LobbyTimeout, MeetingError, NetworkLoss, RemovedFromMeeting
 from core.jobs.failures import ExitReason
@@ -49,6 +50,7 @@ class Equipment:
     observer: RoomObserver
     reporter: Reporter
     commands: Commands
+    performer: Performer
 
 
 class Stay:
@@ -85,6 +87,7 @@ class Stay:
                 self._until_auto_leave(),
                 self._record(),
                 self._report_progress(),
+                self._equipment.performer.perform(self._room),
             )
         except MeetingError as error:
             return Ending(ExitReason.ERROR, error, cancelled=False)

@@ -238,7 +238,13 @@ class MeetingRun:
             raise StaleAttempt(f"No attempt holds {self.job_id}.")
         resources = self._resources
         self._session = await self._stack.enter_async_context(
-            MeetingSession(self._spec, resources.settings, self._channel, resources.clock)
+            MeetingSession(
+                self._spec,
+                resources.settings,
+                self._channel,
+                resources.clock,
+                resources.storage,
+            )
         )
         return self._session
 

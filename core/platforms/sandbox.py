@@ -22,6 +22,15 @@ SANDBOX: Final = PlatformSpec(
         "http://127.0.0.1:8081/api/rooms",
     ),
     capabilities=Capabilities(
-        lobby=True, captions=True, chat=True, host_role=True, stop_incoming_video=True
+        lobby=True,
+        captions=True,
+        chat=True,
+        host_role=True,
+        stop_incoming_video=True,
+        pin=True,
+        screenshot=True,
+        speak=True,
+        show_image=True,
+        share_video=True,
     ),
 )

@@ -20,6 +20,12 @@ class Capabilities:
     chat: bool = False
     host_role: bool = False
     stop_incoming_video: bool = False
+    pin: bool = False
+    screenshot: bool = False
+    # Output media: a sound by the microphone, a picture by the camera, a video as shared screen.
+    speak: bool = False
+    show_image: bool = False
+    share_video: bool = False
 
 
 @dataclass(frozen=True)
