@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
-_PATTERNS: Final = {
+_KNOWN: Final = {
     "Otter": re.compile(
         r"\botter(?:\.ai|pilot)\b|\botter(?:'s)? (?:assistant|notetaker|pilot)\b", re.I
     ),
@@ -14,11 +15,21 @@ _PATTERNS: Final = {
 }
 
 
-def competing_bot(display_name: str) -> str | None:
-    """Which notetaker a participant with this name is: Otter, Fireflies, Read; None: a person."""
-    return next((bot for bot, known in _PATTERNS.items() if known.search(display_name)), None)
+class Notetakers:
+    """Otter, Fireflies and Read, and those that the operator names besides.
+
+    `names` are matched as whole words, in any letter case.
+    """
+
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        own = {name.strip(): _whole_words(name.strip()) for name in names if name.strip()}
+        self._patterns = {**_KNOWN, **own}
+
+    def name_of(self, display_name: str) -> str | None:
+        """Which notetaker somebody with this name is; None: a person."""
+        found = (bot for bot, known in self._patterns.items() if known.search(display_name))
+        return next(found, None)
 
 
-def is_competing_bot(display_name: str) -> bool:
-    """Whether a participant's name is that of a notetaker such as Otter, Fireflies or Read."""
-    return competing_bot(display_name) is not None
+def _whole_words(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.I)

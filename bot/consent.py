@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
-from bot.competing import is_competing_bot
+from bot.competing import Notetakers
 from bot.control import ConsentAnswered
 from core.clock import Clock
 from core.recordings.recording import ChatMessage, Participant
@@ -49,8 +49,11 @@ def read_answer(text: str) -> bool | None:
 class ConsentWatch:
     """Listens to the chat for the first answer of a person; at most `WATCH_SECONDS` long."""
 
-    def __init__(self, clock: Clock, answered: Callable[[ConsentAnswered], None]) -> None:
+    def __init__(
+        self, clock: Clock, answered: Callable[[ConsentAnswered], None], notetakers: Notetakers
+    ) -> None:
         self._clock = clock
+        self._notetakers = notetakers
         self._answered = answered
         self._question: str | None = None
         self._until = 0.0
@@ -88,6 +91,6 @@ class ConsentWatch:
 
     def _is_ours(self, message: ChatMessage, author: Participant | None) -> bool:
         """Written by a bot: by this one, or by another company's."""
-        if message.text.strip() == self._question or is_competing_bot(message.display_name):
+        if message.text.strip() == self._question or (author is not None and author.is_bot):
             return True
-        return author is not None and author.is_bot
+        return self._notetakers.name_of(message.display_name) is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bot.competing import competing_bot
+from bot.competing import Notetakers
 from bot.consent import ConsentWatch
 from bot.control import CompetingBotSeen, ConsentAnswered
 from core.clock import Clock
@@ -18,10 +18,12 @@ class RoomNews:
         self,
         clock: Clock,
         tell: Callable[[ConsentAnswered | CompetingBotSeen], None],
+        notetakers: Notetakers,
         *,
         leaving: bool,
     ) -> None:
-        self.consent = ConsentWatch(clock, tell)
+        self.notetakers = notetakers
+        self.consent = ConsentWatch(clock, tell, notetakers)
         self._clock = clock
         self._tell = tell
         self._leaving = leaving
@@ -29,7 +31,7 @@ class RoomNews:
 
     def joined(self, participant: Participant) -> None:
         """Somebody came in, or came back: a notetaker is told once (LC-30)."""
-        bot = competing_bot(participant.display_name)
+        bot = self.notetakers.name_of(participant.display_name)
         if bot is None or participant.is_bot or participant.id in self._bots:
             return
         self._bots.add(participant.id)

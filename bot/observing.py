@@ -46,7 +46,7 @@ class RoomObserver:
 
     def __init__(self, bridge: Bridge, recorder: Recorder, clock: Clock, news: RoomNews) -> None:
         self.view_changed = asyncio.Event()
-        self.roster = Roster()
+        self.roster = Roster(news.notetakers)
         self._recorder = recorder
         self._news = news
         self._clock = clock

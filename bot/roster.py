@@ -6,7 +6,7 @@ import unicodedata
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from bot.competing import is_competing_bot
+from bot.competing import Notetakers
 from bot.platforms.observations import ParticipantSeen, RosterSeen
 from core.ids import new_id
 from core.recordings.recording import Participant, speaker_label
@@ -31,6 +31,7 @@ class Roster:
     Somebody who comes back under the same platform id is the same participant.
     """
 
+    notetakers: Notetakers = field(default_factory=Notetakers)
     _known: dict[str, Participant] = field(default_factory=dict)
     _present: dict[str, ParticipantSeen] = field(default_factory=dict)
     _labelled: int = 0
@@ -65,7 +66,9 @@ class Roster:
     @property
     def humans(self) -> tuple[Participant, ...]:
         """Everybody present who is neither the bot nor a competing notetaker (LC-27)."""
-        return tuple(one for one in self.others if not is_competing_bot(one.display_name))
+        return tuple(
+            one for one in self.others if self.notetakers.name_of(one.display_name) is None
+        )
 
     @property
     def competing_bot(self) -> bool:

@@ -26,6 +26,7 @@ from bot.browser.launch import (
     Chromium,
 )
 from bot.capture.recorder import Recorder
+from bot.competing import Notetakers
 from bot.control import ControlChannel
 from bot.evidence import save_evidence
 from bot.hearing import Commands
@@ -87,7 +88,12 @@ class MeetingSession:
         self._commands = Commands(channel, self._reporter.stale, clock)
         self._bridge = Bridge(clock)
         self._recorder = Recorder(spec, self._work_dir, self._bridge, clock)
-        news = RoomNews(clock, self._reporter.note, leaving=spec.auto_leave.on_bot_detected)
+        news = RoomNews(
+            clock,
+            self._reporter.note,
+            Notetakers(settings.bot.competing_bots),
+            leaving=spec.auto_leave.on_bot_detected,
+        )
         self._observer = RoomObserver(self._bridge, self._recorder, clock, news)
         self._equipment = Equipment(
             spec=spec,

@@ -80,6 +80,8 @@ class BotSettings(BaseModel):
     network_grace_seconds: Positive = 60
     lease_seconds: Positive = 10
     bundle_seconds: Positive = 3
+    # Names of other companies' bots, besides Otter, Fireflies and Read (PL-13).
+    competing_bots: tuple[str, ...] = ()
 
 
 class SandboxSettings(BaseModel):

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from bot.competing import Notetakers
 from bot.consent import WATCH_SECONDS, ConsentWatch, read_answer
 from bot.control import ConsentAnswered
 from core.recordings.recording import ChatMessage, Participant
@@ -54,7 +55,7 @@ class Room:
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.answers: list[ConsentAnswered] = []
-        self.watch = ConsentWatch(self.clock, self.answers.append)
+        self.watch = ConsentWatch(self.clock, self.answers.append, Notetakers())
 
     def say(self, text: str, author: Participant | None = ADA, name: str | None = None) -> None:
         said_by = name or (author.display_name if author else "Somebody")

@@ -12,6 +12,7 @@ import pytest
 
 from bot.browser.bridge import Bridge
 from bot.capture.recorder import Recorder
+from bot.competing import Notetakers
 from bot.control import Outcome, Verb
 from bot.hearing import MAX_WAITING, Commands
 from bot.news import RoomNews
@@ -99,7 +100,7 @@ class Bot:
         job = spec(RecordingOptions(video="off"))
         bridge = cast(Bridge, Silent())
         recorder = Recorder(job, tmp_path / "job", bridge, clock)
-        news = RoomNews(clock, self.reporter.note, leaving=False)
+        news = RoomNews(clock, self.reporter.note, Notetakers(), leaving=False)
         observer = RoomObserver(bridge, recorder, clock, news)
         self.performer = Performer(
             self.commands,
