@@ -43,6 +43,11 @@ class Reporter:
         self._retrying = False
         self._lock = asyncio.Lock()
 
+    def recall(self, state: RecordingState) -> None:
+        """What an earlier attempt told of the recording, when it had begun."""
+        self.recording_state = state
+        self.recording_begun.set()
+
     async def moved(self, event: Event, recording_state: RecordingState | None = None) -> None:
         """The job's life went on.
 

@@ -60,6 +60,7 @@ class Recorder:
         self.failed = asyncio.Event()
         self.failure: MeetingError | None = None
         self._pauses = Pauses()
+        self._begins_paused = False
         self.intake = FrameIntake(self._frame_sinks, self.now_ms, lambda: self._pauses.open)
         self._spec = spec
         self._work_dir = work_dir
@@ -103,6 +104,8 @@ class Recorder:
         self._early.clear()
         for claim in self._claims:
             self.assign(claim)
+        if self._begins_paused:
+            self._pauses.begin(running.t0_ms, running.t0_ms, running.journal)
         running.task = asyncio.create_task(self._tick_on(running), name="recorder")
         await self._start_tab(running)
         self._check()
@@ -115,12 +118,15 @@ class Recorder:
     async def pause(self) -> None:
         """Record nothing from now on, until `resume`; what was captured before is kept.
 
+        Before `start` it makes the recording begin with a pause, as an earlier attempt left it.
+
         Raises:
-            BotFault: nothing is being recorded that could be paused.
+            BotFault: the recording is over.
             RecordingDiskError: the journal cannot be written.
         """
         running = self._going()
-        if self.paused:
+        if running is None or self.paused:
+            self._begins_paused = running is None
             return
         # The tab first: what its last slice holds must lie before the pause.
         with self._disk_failures():
@@ -133,11 +139,12 @@ class Recorder:
         """Record everything again, in the same files, at its own time.
 
         Raises:
-            BotFault: nothing is being recorded that could go on.
+            BotFault: the recording is over.
             RecordingDiskError: the journal cannot be written.
         """
         running = self._going()
-        if not self.paused:
+        if running is None or not self.paused:
+            self._begins_paused = False
             return
         with self._disk_failures():
             self._pauses.end(self.now_ms(), running.t0_ms, running.journal)
@@ -148,13 +155,13 @@ class Recorder:
         self._check()
 
     async def _start_tab(self, running: Running) -> None:
-        if self._spec.recording.video == "tab":
+        if self._spec.recording.video == "tab" and not self.paused:
             with self._disk_failures():
                 await running.tab.start(self._spec.recording, self.now_ms())
 
-    def _going(self) -> Running:
-        if self._running is None or self._stopped:
-            raise BotFault("Nothing is being recorded.")
+    def _going(self) -> Running | None:
+        if self._stopped:
+            raise BotFault("The recording is over.")
         return self._running
 
     def _check(self) -> None:

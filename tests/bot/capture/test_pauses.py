@@ -266,7 +266,24 @@ async def test_silence_that_is_sent_is_no_voice(tmp_path: Path) -> None:
     await meeting.finish()
 
 
-async def test_nothing_can_be_paused_before_the_recording_starts(tmp_path: Path) -> None:
+async def test_a_recording_may_begin_with_a_pause(tmp_path: Path) -> None:
+    """D3: the attempt that takes over finds it paused."""
     meeting = Meeting(tmp_path / "job")
-    with pytest.raises(BotFault, match="Nothing is being recorded"):
+    await meeting.recorder.pause()
+    await meeting.start(beeping())
+    assert meeting.recorder.paused
+    await meeting.run(4)
+    assert not meeting.recorder.media_captured.is_set()
+    await meeting.recorder.resume()
+    await meeting.run(4)
+    recording = await meeting.finish()
+    assert [(span.start_ms, span.end_ms) for span in recording.pauses] == [(0, 4000)]
+    assert recording.recorded_seconds == 4
+
+
+async def test_what_is_over_cannot_be_paused(tmp_path: Path) -> None:
+    meeting = Meeting(tmp_path / "job")
+    await meeting.start(beeping())
+    await meeting.recorder.stop(ExitReason.LEAVE_REQUESTED)
+    with pytest.raises(BotFault, match="over"):
         await meeting.recorder.pause()
