@@ -151,6 +151,6 @@ export class Meeting {
     clearInterval(this.poll);
     this.devices.removeEventListener("changed", this.onDevices);
     this.mesh.close();
-    this.tiles.render([]);
+    this.tiles.render([], null);
   }
 }

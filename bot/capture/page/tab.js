@@ -65,10 +65,13 @@ onCommand('tab.start', async (/** @type {any} */ wanted) => {
     track.addEventListener('ended', () => tabEnded('track-ended', track.kind));
   }
   const started = new Promise((resolve) => {
-    recorder.onstart = () => resolve(captureEpochMs());
+    recorder.onstart = resolve;
   });
+  // The first sound that comes after this is at zero; the event comes a good deal later.
+  const at = captureEpochMs();
   recorder.start(SLICE_MS);
-  return { at: await started, audio: stream.getAudioTracks().length > 0 };
+  await started;
+  return { at, audio: stream.getAudioTracks().length > 0 };
 });
 
 /** Hand out the last slice; the tab may be recorded again. @param {MediaRecorder} recorder */

@@ -21,7 +21,7 @@ from tests.sandbox.browsers import Browsers
 pytestmark = [pytest.mark.browser, pytest.mark.media, pytest.mark.timeout(150)]
 
 # What was decided when a frame was taken and when it is shown may differ by a few of them.
-NEAR_MS = 300
+NEAR_MS = 150
 
 
 async def seconds_go_by(sent: Sent, seconds: float) -> None:
