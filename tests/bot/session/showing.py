@@ -106,5 +106,5 @@ def plain_mp4(folder: Path, colour: str, frequency: float, seconds: float) -> by
 
 def png_pixels(png: bytes) -> Any:
     """The pixels of a PNG, height by width by red, green and blue."""
-    with av.open(io.BytesIO(png), format="png_pipe") as container:
+    with av.open(io.BytesIO(png), "r", format="png_pipe") as container:
         return next(container.decode(video=0)).to_ndarray(format="rgb24")

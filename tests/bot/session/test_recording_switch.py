@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import pytest
 
-from bot.control import Outcome, Verb
+from bot.control import Moved, Outcome, Verb
 from bot.recording.finalize import finalize
 from core.jobs.lifecycle import Event, RecordingState, Status
 from core.recordings.recording import Recording, Span
@@ -38,6 +38,10 @@ async def seconds_go_by(sent: Sent, seconds: float) -> None:
     )
 
 
+def status_of(sent: Sent) -> Status:
+    return sent.channel.status
+
+
 async def refused(sent: Sent, verb: Verb) -> str:
     command = await sent.channel.issue(verb)
     await sent.channel.until(lambda channel: command in channel.settled, 20)
@@ -62,7 +66,7 @@ async def test_a_recording_is_paused_resumed_stopped_and_started(
         await seconds_go_by(sent, 4)
         for _ in range(2):
             await sent.tell(Verb.PAUSE)
-        assert sent.channel.status is Status.RECORDING
+        assert status_of(sent) is Status.RECORDING
         recorded = session._recorder.progress().recorded_seconds
         await person.page.get_by_test_id("chat-input").fill("Off the record")
         await person.click("chat-send")
@@ -72,15 +76,15 @@ async def test_a_recording_is_paused_resumed_stopped_and_started(
         await sent.tell(Verb.RESUME)
         await seconds_go_by(sent, 4)
         await sent.tell(Verb.STOP)
-        assert sent.channel.status is Status.IN_MEETING
+        assert status_of(sent) is Status.IN_MEETING
         assert "start-recording" in await refused(sent, Verb.RESUME)
         await seconds_go_by(sent, 3)
         await sent.tell(Verb.START)
-        assert sent.channel.status is Status.RECORDING
+        assert status_of(sent) is Status.RECORDING
         await seconds_go_by(sent, 4)
         await sent.channel.issue(Verb.LEAVE)
         await capture
-    moves = [report for report in sent.channel.reports if hasattr(report, "recording_state")]
+    moves = [report for report in sent.channel.reports if isinstance(report, Moved)]
     assert [(move.event, move.recording_state) for move in moves][2:] == [
         (Event.MEDIA_CAPTURED, RecordingState.RECORDING),
         (Event.RECORDING_PAUSED, RecordingState.PAUSED),
