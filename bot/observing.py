@@ -14,6 +14,7 @@ from bot.auto_leave import Seen
 from bot.browser.bridge import Bridge
 from bot.capture.attribution import TrackAssignment
 from bot.capture.recorder import Recorder
+from bot.news import RoomNews
 from bot.platforms.observations import (
     CaptionSeen,
     ChatSeen,
@@ -44,10 +45,11 @@ class _OpenCaption:
 class RoomObserver:
     """Listens on the bridge for the whole session. `view_changed` wakes whoever looks."""
 
-    def __init__(self, bridge: Bridge, recorder: Recorder, clock: Clock) -> None:
+    def __init__(self, bridge: Bridge, recorder: Recorder, clock: Clock, news: RoomNews) -> None:
         self.view_changed = asyncio.Event()
-        self.roster = Roster()
+        self.roster = Roster(news.notetakers)
         self._recorder = recorder
+        self._news = news
         self._clock = clock
         self._recording_since_ms: float | None = None
         self._human_seen_at: float | None = None
@@ -59,6 +61,8 @@ class RoomObserver:
         self._unowned: OrderedDict[str, OwnerSeen] = OrderedDict()
         self._chat_ids: OrderedDict[str, None] = OrderedDict()
         self._captions: OrderedDict[str, _OpenCaption] = OrderedDict()
+        # Captions that reach into a pause.
+        self._hushed: OrderedDict[str, None] = OrderedDict()
         bridge.on("view", ViewSeen, lambda _: self.view_changed.set())
         bridge.on("roster", RosterSeen, self._roster)
         bridge.on("owner", OwnerSeen, self._owner)
@@ -96,6 +100,12 @@ class RoomObserver:
             competing_bot=self.roster.competing_bot,
         )
 
+    def pause(self) -> None:
+        """The recording is about to pause: what is being said ends here, as far as it is known."""
+        for caption_id in [*self._captions]:
+            _remember(self._hushed, caption_id, None)
+        self.finish()
+
     def finish(self) -> None:
         """The meeting is over: captions that were still growing end as they stand."""
         while self._captions:
@@ -107,6 +117,7 @@ class RoomObserver:
         change = self.roster.update(seen)
         for participant in change.joined:
             self._recorder.joined(participant, at_ms)
+            self._news.joined(participant)
         for participant_id in change.left:
             self._recorder.left(participant_id, at_ms)
         self._keep_clocks()
@@ -158,18 +169,20 @@ class RoomObserver:
             and abs(now.timestamp() - seen.at_ms / 1000) < _CHAT_AGE.total_seconds()
         ):
             at = min(from_epoch_ms(seen.at_ms), now)
-        self._recorder.chat(
-            ChatMessage(
-                at=at,
-                participant_id=participant.id if participant else None,
-                display_name=_name(
-                    seen.display_name, participant.display_name if participant else ""
-                ),
-                text=seen.text,
-            )
+        message = ChatMessage(
+            at=at,
+            participant_id=participant.id if participant else None,
+            display_name=_name(seen.display_name, participant.display_name if participant else ""),
+            text=seen.text,
         )
+        self._recorder.chat(message)
+        self._news.said(message, participant)
 
     def _caption(self, seen: CaptionSeen) -> None:
+        if self._recorder.paused:
+            _remember(self._hushed, seen.caption_id, None)
+        if seen.caption_id in self._hushed:
+            return
         open_caption = self._captions.get(seen.caption_id)
         if open_caption is None:
             open_caption = _OpenCaption(self._recording_ms(), seen)

@@ -24,7 +24,7 @@ from core.errors import (
     WaitingForHost,
 )
 from core.jobs.failures import ExitReason
-from core.jobs.lifecycle import IN_CALL, Status
+from core.jobs.lifecycle import IN_CALL, RecordingState, Status
 from core.recordings.recording import Participant
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ class Past:
     """
 
     status: Status = Status.QUEUED
+    recording_state: RecordingState = RecordingState.NOT_STARTED
     participants: tuple[Participant, ...] = ()
     began_at: datetime | None = None
     recorded_seconds: float = 0.0

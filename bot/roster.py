@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from bot.competing import is_competing_bot
+from bot.competing import Notetakers
 from bot.platforms.observations import ParticipantSeen, RosterSeen
 from core.ids import new_id
 from core.recordings.recording import Participant, speaker_label
@@ -32,6 +32,7 @@ class Roster:
     Somebody who comes back under the same platform id is the same participant.
     """
 
+    notetakers: Notetakers = field(default_factory=Notetakers)
     _known: dict[str, Participant] = field(default_factory=dict)
     _present: dict[str, ParticipantSeen] = field(default_factory=dict)
     _labelled: int = 0
@@ -71,10 +72,17 @@ class Roster:
         present = (self._known[key] for key in self._present)
         return tuple(one for one in present if not one.is_bot)
 
+    def called(self, display_name: str) -> tuple[Participant, ...]:
+        """Everybody present but the bot who has this name; letter case does not count."""
+        name = clean_name(display_name).casefold()
+        return tuple(one for one in self.others if one.display_name.casefold() == name)
+
     @property
     def humans(self) -> tuple[Participant, ...]:
         """Everybody present who is neither the bot nor a competing notetaker (LC-27)."""
-        return tuple(one for one in self.others if not is_competing_bot(one.display_name))
+        return tuple(
+            one for one in self.others if self.notetakers.name_of(one.display_name) is None
+        )
 
     @property
     def competing_bot(self) -> bool:

@@ -22,12 +22,15 @@ from bot.browser.bridge import Bridge
 from bot.browser.guard import EgressGuard
 from bot.browser.launch import Chromium
 from bot.capture.recorder import Recorder
+from bot.competing import Notetakers
 from bot.control import ControlChannel
 from bot.endings import Ending as Ending
 from bot.endings import Lost
 from bot.hearing import Commands
 from bot.joining import Joiner, JoinLimits
 from bot.liveness import Liveness
+from bot.news import RoomNews
+from bot.objects import JobObjects
 from bot.observing import RoomObserver
 from bot.platforms.room import Entry, Room
 from bot.racing import any_set, first_of
@@ -36,14 +39,17 @@ from bot.recording.journal import write_ending
 from bot.reporting import Reporter
 from bot.returning import READMISSION_SECONDS, Past, Returner, ReturnLimits
 from bot.staying import Equipment, Stay, report_progress, until_told
+from bot.switching import RecordingSwitch
+from bot.verbs import Performer
 from bot.visit import Visit
 from core.clock import Clock, epoch_ms
 from core.errors import BotFault, JobCancelled, MeetingError, StaleAttempt
 from core.jobs.failures import ExitReason
-from core.jobs.lifecycle import Event, Status
+from core.jobs.lifecycle import Event, RecordingState, Status
 from core.jobs.spec import JobSpec
 from core.recordings.journal import Open
 from core.settings import Settings
+from core.storage.base import Storage
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +58,10 @@ DIED: Final = "the bot's process died"
 
 
 class MeetingSession:
-    """See the module. `join` may be called again after a retryable error."""
+    """See the module. `join` may be called again after a retryable error.
+
+    `storage` is the job's: what the bot is told to say or show is there, its screenshots go there.
+    """
 
     def __init__(
         self,
@@ -61,6 +70,7 @@ class MeetingSession:
         channel: ControlChannel,
         clock: Clock,
         past: Past | None = None,
+        storage: Storage | None = None,
     ) -> None:
         self._past = past or Past()
         self._spec = spec
@@ -73,9 +83,15 @@ class MeetingSession:
         self._bridge = Bridge(clock)
         disk = DiskGuard(self._work_dir, settings.bot.min_free_mib)
         self._recorder = Recorder(spec, self._work_dir, self._bridge, clock, disk)
-        self._observer = RoomObserver(self._bridge, self._recorder, clock)
-        self._observer.recall(self._past.participants)
         self._recorder.recorded_before_seconds = self._past.recorded_seconds
+        news = RoomNews(
+            clock,
+            self._reporter.note,
+            Notetakers(settings.bot.competing_bots),
+            leaving=spec.auto_leave.on_bot_detected,
+        )
+        self._observer = RoomObserver(self._bridge, self._recorder, clock, news)
+        self._observer.recall(self._past.participants)
         self._equipment = Equipment(
             spec=spec,
             clock=clock,
@@ -85,6 +101,14 @@ class MeetingSession:
             reporter=self._reporter,
             commands=self._commands,
             liveness=Liveness(self._bridge, self._observer.unmuted, clock),
+            performer=Performer(
+                self._commands,
+                RecordingSwitch(self._recorder, self._observer, self._reporter),
+                self._observer.roster,
+                news,
+                JobObjects(storage, spec.job_id),
+                clock,
+            ),
         )
         entry_delay = spec.auto_leave.after_entry_delay_seconds
         self._joiner = self._make_joiner(entry_delay, self._lobby_shown)
@@ -98,7 +122,7 @@ class MeetingSession:
         self._in_room_since: float | None = None
         # Why nothing was recorded right before this attempt; None for the first in the room.
         self._gap = DIED if self._past.in_call else None
-        self._media_told = self._past.status is Status.RECORDING
+        self._media_told = self._past.recording_state is not RecordingState.NOT_STARTED
         # How the return of the bot ended, when it did not end in the room.
         self._stayed_out: Ending | None = None
         self._ending: Ending | None = None
@@ -147,6 +171,7 @@ class MeetingSession:
         """
         if self._past.in_call:
             self._in_room_since = self._arrived_before()
+            await self._take_up_recording()
             self._stayed_out = await self._go_back(self._clock.monotonic())
             return
         if self._in_lobby:
@@ -274,6 +299,14 @@ class MeetingSession:
         except MeetingError:
             await self._visit.leave()
             raise
+
+    async def _take_up_recording(self) -> None:
+        """A recording that was paused or stopped stays so (LC-05)."""
+        state = self._past.recording_state
+        if state is not RecordingState.NOT_STARTED:
+            self._reporter.recall(state)
+        if state in {RecordingState.PAUSED, RecordingState.STOPPED}:
+            await self._recorder.pause()
 
     def _arrived_before(self) -> float:
         """When the first attempt began to record, on this process's clock (LC-29)."""

@@ -21,6 +21,7 @@ from bot.observing import RoomObserver
 from bot.platforms.room import Room, Sight, View
 from bot.racing import any_set, first_of
 from bot.reporting import Reporter
+from bot.verbs import Performer
 from core.clock import Clock
 from core.errors import BotFault, LobbyTimeout, MeetingError, NetworkLoss, RemovedFromMeeting
 from core.jobs.failures import ExitReason
@@ -45,6 +46,7 @@ class Equipment:
     reporter: Reporter
     commands: Commands
     liveness: Liveness
+    performer: Performer
 
 
 class Stay:
@@ -92,6 +94,7 @@ class Stay:
                 self._equipment.liveness.until_dead(),
                 self._record(),
                 report_progress(self._equipment),
+                self._equipment.performer.perform(self._room),
             )
         except MeetingError as error:
             return Ending(ExitReason.ERROR, error, cancelled=False)

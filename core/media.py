@@ -62,8 +62,12 @@ def run_ffmpeg(stream: ffmpeg.nodes.OutputStream, timeout_seconds: float) -> byt
 
 
 def remux(source: Path, target: Path, timeout_seconds: float = 120) -> None:
-    """Copy the streams of a possibly truncated WebM into one with duration and cues."""
-    stream = ffmpeg.input(str(source)).output(
-        str(target), c="copy", map="0", format="webm", cues_to_front=1
+    """Copy the streams of a possibly truncated WebM into one with duration and cues.
+
+    The picture comes first: a MediaRecorder numbers its tracks by what arrives first.
+    """
+    media = ffmpeg.input(str(source))
+    stream = ffmpeg.output(
+        media["v"], media["a?"], str(target), c="copy", format="webm", cues_to_front=1
     )
     run_ffmpeg(stream, timeout_seconds)

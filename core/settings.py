@@ -90,6 +90,8 @@ class BotSettings(BaseModel):
     bundle_seconds: Positive = 3
     # With less free space on the disk of `data_dir`, a bot ends its recording and delivers it.
     min_free_mib: float = Field(default=500, ge=0)
+    # Names of other companies' bots, besides Otter, Fireflies and Read (PL-13).
+    competing_bots: tuple[str, ...] = ()
 
 
 class SandboxSettings(BaseModel):

@@ -295,7 +295,14 @@ class MeetingRun:
             raise StaleAttempt(f"No attempt holds {self.job_id}.")
         resources = self._resources
         self._session = await self._stack.enter_async_context(
-            open_session(self._spec, resources.settings, self._channel, resources.clock, self._past)
+            open_session(
+                self._spec,
+                resources.settings,
+                self._channel,
+                resources.clock,
+                past=self._past,
+                storage=resources.storage,
+            )
         )
         return self._session
 

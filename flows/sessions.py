@@ -13,6 +13,7 @@ from core.errors import BotFault
 from core.jobs.failures import ExitReason
 from core.jobs.spec import JobSpec
 from core.settings import Settings
+from core.storage.base import Storage
 from flows.simulated import DRIVER, SimulatedSession
 
 
@@ -36,18 +37,26 @@ class Session(Protocol):
 
 
 def open_session(
-    spec: JobSpec, settings: Settings, channel: ControlChannel, clock: Clock, past: Past | None
+    spec: JobSpec,
+    settings: Settings,
+    channel: ControlChannel,
+    clock: Clock,
+    *,
+    past: Past | None = None,
+    storage: Storage | None = None,
 ) -> Session:
     """The bot of a job; enter it to send it on its way, or back into its meeting (`past`).
 
     Raises:
-        BotFault: a simulated one where none is allowed, or for a live job.
+        BotFault: a simulated one where none is allowed, for a live job, or a second time.
     """
     if spec.driver != DRIVER:
-        return MeetingSession(spec, settings, channel, clock, past)
+        return MeetingSession(spec, settings, channel, clock, past, storage)
     if spec.livemode or not settings.sandbox.simulated:
         raise BotFault(
             "Simulated meetings are for test keys, and only where MEETBOT_SANDBOX__SIMULATED is "
             "set."
         )
+    if past is not None and past.in_call:
+        raise BotFault("A simulated meeting ends with its process; nobody can come back to it.")
     return SimulatedSession(spec, settings, channel, clock)

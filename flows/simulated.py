@@ -12,9 +12,11 @@ from typing import Final, Self
 
 from bot.auto_leave import evaluate_auto_leave
 from bot.capture.recorder import Recorder
+from bot.competing import Notetakers
 from bot.control import ControlChannel
 from bot.endings import Ending
 from bot.hearing import Commands
+from bot.news import RoomNews
 from bot.observing import RoomObserver
 from bot.racing import any_set, first_of
 from bot.recording.disk import DiskGuard
@@ -49,7 +51,8 @@ class SimulatedSession:
         self._commands = Commands(channel, self._reporter.stale, clock)
         disk = DiskGuard(work_dir, settings.bot.min_free_mib)
         self._recorder = Recorder(self._spec, work_dir, self._bridge, clock, disk)
-        self._observer = RoomObserver(self._bridge, self._recorder, clock)
+        news = RoomNews(clock, self._reporter.note, Notetakers(), leaving=False)
+        self._observer = RoomObserver(self._bridge, self._recorder, clock, news)
         self._listener: asyncio.Task[None] | None = None
         self._page: SimulatedPage | None = None
         self._in_room_since: float | None = None

@@ -67,6 +67,13 @@ class IncomingVideo(Wire):
     on: bool
 
 
+class Pin(Wire):
+    """Whom the page keeps large; None: nobody."""
+
+    type: Literal["pin"] = "pin"
+    participant_id: Annotated[str, Field(max_length=100)] | None = None
+
+
 class Host(Wire):
     type: Literal["host"] = "host"
     action: HostAction
@@ -78,7 +85,7 @@ class Leave(Wire):
 
 
 FromPage = Annotated[
-    Signal | Say | Sending | IncomingVideo | Host | Leave, Field(discriminator="type")
+    Signal | Say | Sending | IncomingVideo | Pin | Host | Leave, Field(discriminator="type")
 ]
 FROM_PAGE: TypeAdapter[FromPage] = TypeAdapter(FromPage)
 

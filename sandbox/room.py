@@ -156,6 +156,13 @@ class Room:
         if visitor.id in self._present:
             self._announce(Updated(participant=visitor.view))
 
+    def pin(self, visitor: Visitor, participant_id: str | None) -> None:
+        """What somebody's page keeps large is told to all, so that it can be seen from outside."""
+        present = {one.participant_id for one in self._participants()}
+        visitor.pinned = participant_id if participant_id in present else None
+        if visitor.id in self._present:
+            self._announce(Updated(participant=visitor.view))
+
     def incoming_video(self, visitor: Visitor, on: bool) -> None:
         """Whether this browser wants cameras sent to it; shared screens are sent regardless."""
         if not self.options.incoming_video_toggle or visitor.id not in self._present:

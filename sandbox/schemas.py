@@ -54,7 +54,10 @@ class RoomState(StrEnum):
 
 
 class ParticipantView(Wire):
-    """Somebody in the room. `screen` is the id of the media stream of a shared screen."""
+    """Somebody in the room. `screen` is the id of the media stream of a shared screen.
+
+    `pinned` is whom this participant keeps large in its own view.
+    """
 
     participant_id: str
     display_name: str
@@ -63,6 +66,7 @@ class ParticipantView(Wire):
     microphone: bool
     camera: bool
     screen: str | None = None
+    pinned: str | None = None
 
 
 class Waiting(Wire):

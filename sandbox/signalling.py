@@ -20,6 +20,7 @@ from sandbox.messages import (
     Join,
     Leave,
     Over,
+    Pin,
     Reason,
     Say,
     Sending,
@@ -134,7 +135,7 @@ async def _listen(socket: WebSocket, room: Room, visitor: Visitor) -> None:
 
 
 def _obey(
-    room: Room, visitor: Visitor, message: Signal | Say | Sending | IncomingVideo | Host
+    room: Room, visitor: Visitor, message: Signal | Say | Sending | IncomingVideo | Pin | Host
 ) -> None:
     match message:
         case Signal():
@@ -145,6 +146,8 @@ def _obey(
             room.sending(visitor, message)
         case IncomingVideo():
             room.incoming_video(visitor, message.on)
+        case Pin():
+            room.pin(visitor, message.participant_id)
         case Host():
             _host(room, visitor, message)
 

@@ -31,6 +31,7 @@ class Visitor:
     microphone: bool = False
     camera: bool = False
     screen: str | None = None
+    pinned: str | None = None
     incoming_video: bool = True
     id: str = field(default_factory=lambda: f"p_{secrets.token_hex(5)}")
     outbox: asyncio.Queue[ToPage] = field(default_factory=lambda: asyncio.Queue(OUTBOX_LIMIT))
@@ -46,6 +47,7 @@ class Visitor:
             microphone=self.microphone,
             camera=self.camera,
             screen=self.screen,
+            pinned=self.pinned,
         )
 
     @property

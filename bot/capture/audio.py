@@ -9,8 +9,10 @@ from typing import Final
 from bot.capture.attribution import Owners
 from bot.capture.audio_track import AudioTrack, Packet
 from bot.capture.frames import Frame
+from bot.capture.pauses import Pauses
 from bot.capture.speaker import SpeakerFile
 from bot.recording.journal import JournalWriter
+from bot.recording.ogg import SAMPLES_PER_MS
 
 # About half a minute of one track that nobody has claimed yet.
 MAX_UNCLAIMED: Final = 1500
@@ -21,8 +23,11 @@ _log = logging.getLogger(__name__)
 class AudioRecorder:
     """Frames in (`push`), files out (`write`). `t0_ms` is the start of the recording."""
 
-    def __init__(self, owners: Owners, t0_ms: float, journal: JournalWriter) -> None:
+    def __init__(
+        self, owners: Owners, t0_ms: float, journal: JournalWriter, pauses: Pauses | None = None
+    ) -> None:
         self.speakers: dict[str, SpeakerFile] = {}
+        self._pauses = pauses or Pauses()
         self._owners = owners
         self._t0_ms = t0_ms
         self._journal = journal
@@ -32,7 +37,7 @@ class AudioRecorder:
 
     @property
     def has_media(self) -> bool:
-        return bool(self.speakers)
+        return any(speaker.has_media for speaker in self.speakers.values())
 
     @property
     def last_voice_ms(self) -> float | None:
@@ -96,7 +101,12 @@ class AudioRecorder:
             held = self._unclaimed.setdefault(track_id, deque(maxlen=MAX_UNCLAIMED))
             held.append(packet)
         elif assignment.source == "microphone":
-            self._speaker(assignment.participant_id).add(packet)
+            speaker = self._speaker(assignment.participant_id)
+            end_ms = packet.at_ms + packet.samples / SAMPLES_PER_MS
+            if self._pauses.cover(packet.at_ms, end_ms):
+                speaker.overhear(packet)
+            else:
+                speaker.add(packet)
         # The sound of a shared screen is nobody's voice: it is in the tab's video only.
 
     def _speaker(self, participant_id: str) -> SpeakerFile:

@@ -35,7 +35,9 @@ Sinks = Callable[[], tuple[AudioRecorder, VideoRecorder, float] | None]
 class FrameIntake:
     """`refused` counts what was not usable, by reason; `alarms` what the page raised."""
 
-    def __init__(self, sinks: Sinks, now_ms: Callable[[], float]) -> None:
+    def __init__(
+        self, sinks: Sinks, now_ms: Callable[[], float], paused: Callable[[], bool]
+    ) -> None:
         self.refused: Counter[str] = Counter()
         self.alarms: list[CaptureAlarm] = []
         # Frames taken, by codec.
@@ -46,6 +48,7 @@ class FrameIntake:
         self.last_frame_ms: float | None = None
         self._sinks = sinks
         self._now_ms = now_ms
+        self._paused = paused
         self._documents: dict[str, FrameStream] = {}
         self._key_frame_requests: dict[str, int] = {}
 
@@ -86,6 +89,9 @@ class FrameIntake:
             video.end_track(gone.doc, gone.index)
 
     def _on_alarm(self, alarm: CaptureAlarm) -> None:
+        if self._paused():
+            # Nothing is recorded now, so nothing is lost.
+            return
         _log.warning("Capture alarm: %s %s", alarm.reason, alarm.detail)
         if len(self.alarms) < MAX_TRACKS:
             self.alarms.append(alarm)

@@ -15,17 +15,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from bot.browser.bridge import Bridge
-from bot.capture.attribution import Owners, TrackAssignment
+from bot.capture.attribution import TrackAssignment
 from bot.capture.audio import AudioRecorder
 from bot.capture.intake import FrameIntake
-from bot.capture.outages import Outages
 from bot.capture.page_parts import page_config, page_parts
-from bot.capture.tab import TabChunk, TabEnded, TabVideo
+from bot.capture.pauses import Pauses
+from bot.capture.running import Running
+from bot.capture.snapshot import snapshot
+from bot.capture.tab import TabChunk, TabEnded
 from bot.capture.video import VideoRecorder
-from bot.control import Progress, Speaking
+from bot.control import Progress
 from bot.recording.disk import DiskGuard
-from bot.recording.journal import JournalWriter
-from core.clock import Clock, epoch_ms, from_epoch_ms
+from core.clock import Clock, epoch_ms
 from core.errors import BotFault, MeetingError
 from core.jobs.failures import ExitReason
 from core.jobs.spec import JobSpec, RecordingOptions
@@ -36,7 +37,6 @@ from core.recordings.journal import (
     ChatSaid,
     Close,
     Entry,
-    Open,
     ParticipantSeen,
     RosterMoved,
 )
@@ -46,41 +46,8 @@ _TICK_S: Final = 0.5
 _TICKS_PER_SYNC: Final = 2
 _TICKS_PER_SIGN: Final = 10
 _PAGE_FLUSH_TIMEOUT_S: Final = 2.0
-# A level older than this says nothing about now.
-_LEVEL_FRESH_MS: Final = 1500.0
 
 _log = logging.getLogger(__name__)
-
-
-class _Running:
-    """What exists between `start` and `stop`."""
-
-    def __init__(self, spec: JobSpec, work_dir: Path, bridge: Bridge, t0_ms: float) -> None:
-        opened = Open(job_id=spec.job_id, fence=spec.fence, t0_ms=t0_ms)
-        self.t0_ms = t0_ms
-        self.journal = JournalWriter(work_dir, opened)
-        self.owners = Owners()
-        self.audio = AudioRecorder(self.owners, t0_ms, self.journal)
-        self.video = VideoRecorder(spec.recording.video, self.owners, t0_ms, self.journal)
-        self.tab = TabVideo(bridge, t0_ms, self.journal)
-        self.outages = Outages(self.journal, t0_ms)
-        self.task: asyncio.Task[None] | None = None
-        # Video tracks that the page was told about, and the calls that tell it.
-        self.wanted: dict[str, bool] = {}
-        self.errands: set[asyncio.Task[None]] = set()
-
-    @property
-    def has_media(self) -> bool:
-        return self.audio.has_media or self.video.has_media or self.tab.has_media
-
-    def write(self, now_ms: float) -> None:
-        self.audio.write(now_ms)
-        self.video.write()
-
-    def describe(self) -> None:
-        self.audio.describe()
-        self.video.describe()
-        self.tab.describe()
 
 
 class Recorder:
@@ -103,7 +70,9 @@ class Recorder:
         self.failure: MeetingError | None = None
         # What earlier attempts at the same job had recorded, for people watching.
         self.recorded_before_seconds = 0.0
-        self.intake = FrameIntake(self._frame_sinks, self.now_ms)
+        self._pauses = Pauses()
+        self._begins_paused = False
+        self.intake = FrameIntake(self._frame_sinks, self.now_ms, lambda: self._pauses.open)
         self._spec = spec
         self._work_dir = work_dir
         self._bridge = bridge
@@ -111,7 +80,7 @@ class Recorder:
         self._disk = disk
         self._wall = epoch_ms(clock.now())
         self._mono = clock.monotonic()
-        self._running: _Running | None = None
+        self._running: Running | None = None
         self._stopped = False
         self._early: list[Entry] = []
         self._claims: list[TrackAssignment] = []
@@ -151,7 +120,7 @@ class Recorder:
         if self._disk is not None:
             self._disk.check(0)
         self._wall, self._mono = epoch_ms(self._clock.now()), self._clock.monotonic()
-        running = _Running(self._spec, self._work_dir, self._bridge, self.now_ms())
+        running = Running(self._spec, self._work_dir, self._bridge, self.now_ms(), self._pauses)
         self._running = running
         running.journal.write(*self._early)
         self._early.clear()
@@ -160,9 +129,67 @@ class Recorder:
         if gap is not None:
             running.outages.begin(running.t0_ms, gap)
             running.outages.back(running.t0_ms)
+        if self._begins_paused:
+            self._pauses.begin(running.t0_ms, running.t0_ms, running.journal)
         running.task = asyncio.create_task(self._tick_on(running), name="recorder")
-        if self._spec.recording.video == "tab":
-            await running.tab.start(self._spec.recording, self.now_ms())
+        await self._start_tab(running)
+        self._check()
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is recorded, of anything, because somebody said so (LC-06)."""
+        return self._pauses.open
+
+    async def pause(self) -> None:
+        """Record nothing until `resume`; before `start`: begin so, as an earlier attempt left it.
+
+        Raises:
+            BotFault: the recording is over.
+            RecordingDiskError: the journal cannot be written.
+        """
+        running = self._going()
+        if running is None or self.paused:
+            self._begins_paused = running is None
+            return
+        # The tab first: what its last slice holds must lie before the pause.
+        with self._disk_failures():
+            await running.tab.pause()
+        with self._disk_failures():
+            self._pauses.begin(self.now_ms(), running.t0_ms, running.journal)
+        self._check()
+
+    async def resume(self) -> None:
+        """Record everything again, in the same files, at its own time.
+
+        Raises:
+            BotFault: the recording is over.
+            RecordingDiskError: the journal cannot be written.
+        """
+        running = self._going()
+        if running is None or not self.paused:
+            self._begins_paused = False
+            return
+        with self._disk_failures():
+            self._pauses.end(self.now_ms(), running.t0_ms, running.journal)
+        await self._start_tab(running)
+        if tracks := running.video.recorded_tracks:
+            with contextlib.suppress(MeetingError):
+                await self._bridge.call("capture.key-frames", {"trackIds": tracks})
+        self._check()
+
+    async def _start_tab(self, running: Running) -> None:
+        if self._spec.recording.video == "tab" and not self.paused:
+            with self._disk_failures():
+                await running.tab.start(self._spec.recording, self.now_ms())
+
+    def _going(self) -> Running | None:
+        if self._stopped:
+            raise BotFault("The recording is over.")
+        return self._running
+
+    def _check(self) -> None:
+        if self.failure is not None:
+            raise self.failure
 
     def lost(self, reason: str, since: float) -> None:
         """The page or its media is gone since that moment (`Clock.monotonic`); a gap begins."""
@@ -180,8 +207,7 @@ class Recorder:
         if running is None or self._stopped:
             return
         running.outages.back(self.now_ms())
-        if self._spec.recording.video == "tab":
-            await running.tab.start(self._spec.recording, self.now_ms())
+        await self._start_tab(running)
 
     # What the session says
 
@@ -224,29 +250,16 @@ class Recorder:
         with self._disk_failures():
             running.audio.claim(assignment.track_id)
             running.video.claim(assignment)
-        self._tell_page(running, assignment)
-
-    def _tell_page(self, running: _Running, assignment: TrackAssignment) -> None:
-        """Video that is not recorded need not leave the page; until told, all of it does."""
-        takes_video = self._spec.recording.video in ("screenshare", "participants")
-        if not takes_video or assignment.source == "microphone":
-            return
-        wanted = running.video.wants(assignment)
-        if running.wanted.get(assignment.track_id, True) != wanted:
-            running.wanted[assignment.track_id] = wanted
-            task = asyncio.create_task(self._want(assignment.track_id, wanted), name="want")
-            running.errands.add(task)
-            task.add_done_callback(running.errands.discard)
-
-    async def _want(self, track_id: str, wanted: bool) -> None:
-        # A page that cannot be told goes on sending, which costs but loses nothing.
-        with contextlib.suppress(MeetingError):
-            await self._bridge.call("capture.want", {"trackId": track_id, "wanted": wanted})
+        running.tell_page(assignment)
 
     def chat(self, message: ChatMessage) -> None:
+        """A message of the room's chat; one that was written in a pause is left out."""
+        at_ms = epoch_ms(message.at)
+        if self._pauses.cover(at_ms, at_ms + 1):
+            return
         self._journal(
             ChatSaid(
-                at_ms=epoch_ms(message.at),
+                at_ms=at_ms,
                 participant_id=message.participant_id,
                 display_name=message.display_name,
                 text=message.text,
@@ -254,6 +267,10 @@ class Recorder:
         )
 
     def caption(self, caption: Caption) -> None:
+        """A finished caption; one that reaches into a pause is left out."""
+        t0_ms = self._running.t0_ms if self._running else 0
+        if self._pauses.cover(t0_ms + caption.start_ms, t0_ms + caption.end_ms):
+            return
         self._journal(
             CaptionSaid(
                 start_ms=caption.start_ms,
@@ -272,32 +289,14 @@ class Recorder:
         Raises:
             MeetingError: recording has failed; `failure` is the same.
         """
-        if self.failure is not None:
-            raise self.failure
-        now, running = self.now_ms(), self._running
-        if running is None:
-            return Progress(from_epoch_ms(now), self.recorded_before_seconds, 0)
-        return Progress(
-            at=from_epoch_ms(now),
-            recorded_seconds=self.recorded_before_seconds + self._recorded_ms(running, now) / 1000,
-            bytes_journalled=running.journal.bytes_written,
-            participants=tuple(
-                self._speaking(running, person, now)
-                for person in self._present.values()
-                if not person.is_bot
-            ),
+        self._check()
+        return snapshot(
+            self._running,
+            self._pauses,
+            self._present.values(),
+            self.now_ms(),
+            self.recorded_before_seconds,
         )
-
-    def _recorded_ms(self, running: _Running, now_ms: float) -> float:
-        return max(0.0, now_ms - running.t0_ms - running.outages.covered_ms(now_ms))
-
-    def _speaking(self, running: _Running, person: Participant, now_ms: float) -> Speaking:
-        speaker = running.audio.speakers.get(person.id)
-        if speaker is None:
-            return Speaking(person.id, person.display_name, None, 0.0)
-        fresh = running.t0_ms + speaker.end_ms > now_ms - _LEVEL_FRESH_MS
-        level = speaker.level if fresh else 0.0
-        return Speaking(person.id, person.display_name, level, speaker.end_ms / 1000)
 
     def last_voice_at_ms(self) -> float | None:
         """When a voice was last heard, ms since 1970; None when never."""
@@ -328,16 +327,16 @@ class Recorder:
             running.video.close()
             running.tab.describe()
             running.outages.close(now)
+            self._pauses.end(now, running.t0_ms, running.journal)
             running.journal.write(Close(at_ms=now, exit_reason=exit_reason))
             await running.journal.sync()
         running.journal.close()
         self._note_media(running)
-        if self.failure is not None:
-            raise self.failure
+        self._check()
 
     # Inside
 
-    async def _tick_on(self, running: _Running) -> None:
+    async def _tick_on(self, running: Running) -> None:
         ticks = 0
         while self.failure is None:
             await self._clock.sleep(_TICK_S)
@@ -354,7 +353,7 @@ class Recorder:
                         self._disk.check(running.journal.bytes_written)
                 self._note_media(running)
 
-    def _note_media(self, running: _Running) -> None:
+    def _note_media(self, running: Running) -> None:
         if running.has_media:
             self.media_captured.set()
 

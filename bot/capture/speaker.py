@@ -56,6 +56,10 @@ class SpeakerFile:
         return 0.0 if self._track is None else self._voices[self._track].level
 
     @property
+    def has_media(self) -> bool:
+        return self._muxer is not None
+
+    @property
     def end_ms(self) -> float:
         """Where the file ends now, in ms of the recording."""
         return self._muxer.position / SAMPLES_PER_MS if self._muxer else 0.0
@@ -66,8 +70,7 @@ class SpeakerFile:
         if target + packet.samples <= 0:
             return
         muxer = self._muxer or self._open(packet)
-        voice = self._voices.setdefault(packet.track, VoiceDetector())
-        voice.hear(len(packet.payload), packet.samples, packet.level)
+        voice = self._hear(packet)
         same_track = packet.track == self._track
         if self._track is not None and not same_track and not self._takes_over(target, voice):
             return
@@ -81,6 +84,16 @@ class SpeakerFile:
         elif packet.samples + wanted >= SILENCE_STEP:
             # The packet is replaced by a shorter silence.
             muxer.add_silence(packet.samples + wanted)
+
+    def overhear(self, packet: Packet) -> None:
+        """Nothing is recorded now; that somebody speaks still keeps the bot in the room."""
+        if self._hear(packet).voice:
+            self.last_voice_ms = packet.at_ms
+
+    def _hear(self, packet: Packet) -> VoiceDetector:
+        voice = self._voices.setdefault(packet.track, VoiceDetector())
+        voice.hear(len(packet.payload), packet.samples, packet.level)
+        return voice
 
     def _open(self, packet: Packet) -> OggOpusMuxer:
         channels = 2 if is_stereo(packet.payload) else 1

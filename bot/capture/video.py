@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from bot.capture.attribution import Owners, TrackAssignment
 from bot.capture.frames import Frame
+from bot.capture.pauses import Pauses
 from bot.capture.video_file import VIDEO_CODECS, VideoFile, VideoTrackClock
 from bot.recording.journal import JournalWriter
 from core.jobs.spec import VideoChoice
@@ -31,14 +32,22 @@ class _Track:
     owner: str | None = None
     last_at_ms: float = float("-inf")
     refused: bool = False
+    # Frames were left out: what follows needs a key frame to be shown.
+    broken: bool = False
 
 
 class VideoRecorder:
     """Records what `choice` asks for: shared screens, or cameras and shared screens."""
 
     def __init__(
-        self, choice: VideoChoice, owners: Owners, t0_ms: float, journal: JournalWriter
+        self,
+        choice: VideoChoice,
+        owners: Owners,
+        t0_ms: float,
+        journal: JournalWriter,
+        pauses: Pauses,
     ) -> None:
+        self._pauses = pauses
         self._choice = choice
         self._owners = owners
         self._t0_ms = t0_ms
@@ -65,6 +74,11 @@ class VideoRecorder:
         elif self.wants(assignment):
             self._catch_up(track, assignment)
             self._write(track, assignment, frame, at_ms)
+
+    @property
+    def recorded_tracks(self) -> tuple[str, ...]:
+        """Ids of the tracks that files are being written of."""
+        return tuple(track.track_id for track in self._tracks.values() if track.file is not None)
 
     def claim(self, assignment: TrackAssignment) -> None:
         """An owner became known: what was held is written or let go."""
@@ -112,6 +126,8 @@ class VideoRecorder:
         if frame.codec not in VIDEO_CODECS:
             self._refuse(track, frame)
             return
+        if self._left_out(track, frame, at_ms):
+            return
         other = assignment.participant_id != track.owner
         if track.file is not None and (other or frame.codec != track.file.codec):
             self._close_file(track)
@@ -124,6 +140,12 @@ class VideoRecorder:
             return
         track.last_at_ms = at_ms
         track.file.add(frame, start_ms)
+
+    def _left_out(self, track: _Track, frame: Frame, at_ms: float) -> bool:
+        """Paused, or after a pause and before the key frame with which the picture moves again."""
+        paused = self._pauses.cover(at_ms, at_ms + 1)
+        track.broken = paused or (track.broken and not frame.key)
+        return track.broken
 
     def _open(self, assignment: TrackAssignment, frame: Frame, start_ms: float) -> VideoFile:
         self._files += 1

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from bot.platforms.media import Media
 from core.errors import MeetingError
 from core.platforms.spec import Capabilities as Capabilities
 
@@ -44,7 +45,10 @@ class Entry:
 
 
 class Room(Protocol):
-    """A meeting page under a driver. Every method is bounded by the session's timeouts."""
+    """A meeting page under a driver. Every method is bounded by the session's timeouts.
+
+    What `capabilities` lacks is never asked for (PL-16).
+    """
 
     capabilities: Capabilities
 
@@ -72,7 +76,53 @@ class Room(Protocol):
         """Use the client's own verb to not receive video; False when it has none (D6)."""
         ...
 
-    async def send_chat(self, text: str) -> None: ...
+    async def send_chat(self, text: str) -> None:
+        """Post a message to everybody.
+
+        Raises:
+            BadInput: longer than this platform's chat takes.
+        """
+        ...
+
+    async def pin(self, platform_id: str, display_name: str) -> None:
+        """Keep somebody large in this bot's own view; once pinned it stays so.
+
+        Raises:
+            NotFound: the page shows nobody like that.
+        """
+        ...
+
+    async def screenshot(self) -> bytes:
+        """A PNG of the room as the bot sees it."""
+        ...
+
+    async def speak(self, media: Media, *, loop: bool) -> None:
+        """Play a sound as the bot's microphone; returns when it has begun.
+
+        Raises:
+            BadInput: the browser cannot play it.
+        """
+        ...
+
+    async def show_image(self, media: Media) -> None:
+        """Show a picture as the bot's camera. Raises as `speak` does."""
+        ...
+
+    async def share_video(self, media: Media, *, loop: bool) -> None:
+        """Share a video as the bot's screen. Raises as `speak` does."""
+        ...
+
+    async def stop_output(self) -> None:
+        """Microphone, camera and screen off again; nothing happens when they are off."""
+        ...
+
+    async def until_output_ends(self) -> None:
+        """Until something has played to its end; its device is still on then."""
+        ...
+
+    async def tidy_output(self) -> None:
+        """Switch off the devices of what has played to its end."""
+        ...
 
     async def leave(self) -> None:
         """Leave as a person would; never raises when the page is already gone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -11,20 +12,29 @@ from pydantic import ValidationError
 
 from bot.browser.bridge import PageError
 from bot.platforms.driver import PAGE_DIR, DriverContext, PlatformDriver
+from bot.platforms.media import Media
 from bot.platforms.observations import PageSight
 from bot.platforms.opening import open_page
+from bot.platforms.output import OUTPUT_PART, OutputKind, OutputMedia
 from bot.platforms.room import Capabilities, Entry, Sight, View
+from bot.platforms.screenshot import take_screenshot
 from core.errors import (
+    BadInput,
     HostDenied,
     MeetingEnded,
     MeetingError,
     MeetingNotFound,
     NetworkLoss,
+    NotFound,
     RemovedFromMeeting,
 )
 from core.platforms.sandbox import SANDBOX
 
 LEAVE_TIMEOUT_MS: Final = 1500.0
+# A page that says more is disconnected.
+CHAT_LIMIT: Final = 2000
+# The button of the device that each kind of output needs.
+_BUTTONS: Final[dict[OutputKind, str]] = {"audio": "mic", "image": "camera", "video": "share"}
 
 # The page's word for how it ended, and what that means to a bot.
 _ENDINGS: Final[dict[str, Callable[[str], MeetingError]]] = {
@@ -47,6 +57,7 @@ class SandboxRoom:
         self._context = context
         self._page = context.page
         self._timeout_ms = context.step_timeout_seconds * 1000
+        self._output = OutputMedia(context.bridge)
 
     async def open(self) -> None:
         await open_page(
@@ -85,7 +96,57 @@ class SandboxRoom:
         await self._press("incoming-video", to=False)
         return True
 
+    async def pin(self, platform_id: str, display_name: str) -> None:
+        # What the page calls somebody is quoted as a CSS string; it selects nothing else.
+        quoted = json.dumps(platform_id, ensure_ascii=False)
+        tile = f'[data-testid="tile"][data-participant-id={quoted}]'
+        button = self._page.locator(f'{tile} [data-testid="pin"]').first
+        if await button.count() == 0:
+            raise NotFound(f"{display_name} is not in the room any more.")
+        await self._bring(button, to=True)
+
+    async def screenshot(self) -> bytes:
+        return await take_screenshot(self._page)
+
+    async def speak(self, media: Media, *, loop: bool) -> None:
+        await self._put_out("audio", media, loop=loop)
+
+    async def show_image(self, media: Media) -> None:
+        await self._put_out("image", media, loop=True)
+
+    async def share_video(self, media: Media, *, loop: bool) -> None:
+        await self._put_out("video", media, loop=loop)
+
+    async def stop_output(self) -> None:
+        await self._switch_off(self._output.loaded)
+
+    async def until_output_ends(self) -> None:
+        await self._output.ended.wait()
+
+    async def tidy_output(self) -> None:
+        await self._switch_off(self._output.over)
+
+    async def _put_out(self, kind: OutputKind, media: Media, *, loop: bool) -> None:
+        if kind == "video":
+            # A shared screen shows what it was begun with.
+            await self._press("share", to=False)
+        await self._output.load(kind, media, loop=loop)
+        await self._press(_BUTTONS[kind], to=True)
+        # The page has asked for its device by then, and tells its button so.
+        pressed = f'[data-testid="{_BUTTONS[kind]}"][aria-pressed="true"]'
+        await self._page.wait_for_selector(pressed, timeout=self._timeout_ms)
+        await self._output.play(kind)
+
+    async def _switch_off(self, kinds: tuple[OutputKind, ...]) -> None:
+        try:
+            for kind in kinds:
+                await self._press(_BUTTONS[kind], to=False)
+        finally:
+            await self._output.drop(*kinds)
+
     async def send_chat(self, text: str) -> None:
+        if len(text) > CHAT_LIMIT:
+            raise BadInput(f"The room's chat takes {CHAT_LIMIT} characters; this has {len(text)}.")
         await self._find("chat-input").fill(text, timeout=self._timeout_ms)
         await self._find("chat-send").click(timeout=self._timeout_ms)
 
@@ -103,7 +164,9 @@ class SandboxRoom:
 
     async def _press(self, test_id: str, *, to: bool) -> None:
         """Bring a toggle into the wanted state."""
-        toggle = self._find(test_id)
+        await self._bring(self._find(test_id), to=to)
+
+    async def _bring(self, toggle: Locator, *, to: bool) -> None:
         pressed = await toggle.get_attribute("aria-pressed", timeout=self._timeout_ms)
         if (pressed == "true") is not to:
             await toggle.click(timeout=self._timeout_ms)
@@ -111,6 +174,6 @@ class SandboxRoom:
 
 SANDBOX_DRIVER: Final = PlatformDriver(
     slug="sandbox",
-    page_parts=(PAGE_DIR / "observer.js", PAGE_DIR / "sandbox.js"),
+    page_parts=(PAGE_DIR / "observer.js", OUTPUT_PART, PAGE_DIR / "sandbox.js"),
     room=SandboxRoom,
 )

@@ -63,9 +63,9 @@ class Timeline:
     def pauses(self) -> Iterator[Span]:
         for attempt in self.attempts:
             for pause in attempt.journal.pauses:
-                yield Span(
-                    attempt.shift_ms + pause.start_ms, attempt.shift_ms + pause.end_ms, "paused"
-                )
+                # One that was open when the process died lasts to the end of the attempt.
+                end_ms = attempt.journal.end_ms if pause.end_ms is None else pause.end_ms
+                yield Span(attempt.shift_ms + pause.start_ms, attempt.shift_ms + end_ms, "paused")
 
 
 def lay_out(journals: Sequence[Journal]) -> Timeline:

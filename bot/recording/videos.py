@@ -99,7 +99,8 @@ def _finish(
     breaks = [
         Span(before.end_ms, after.start_ms, "the bot was away between two attempts")
         for before, after in pairwise(clips)
-        if after.start_ms > before.end_ms
+        # Between two clips of one attempt the recording was paused.
+        if after.attempt != before.attempt and after.start_ms > before.end_ms
     ]
     return MediaFile(
         track_id=track_id,
@@ -118,7 +119,7 @@ def _finish(
 
 
 def _join(clips: Sequence[Clip], target: Path) -> None:
-    """Attempts one after another, each at its own time; the picture stands still in between."""
+    """Clips one after another, each at its own time; the picture stands still in between."""
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         lines = ["ffconcat version 1.0"]
         for place, clip in enumerate(clips):

@@ -119,9 +119,14 @@ class GapMarked(Entry):
 
 
 class PauseMarked(Entry):
+    """Nothing was recorded from `start_ms` on; told again with its end when it is over.
+
+    Without an end it lasts to the end of the attempt.
+    """
+
     t: Literal["pause"] = "pause"
     start_ms: int
-    end_ms: int
+    end_ms: int | None = None
 
 
 class Alive(Entry):
@@ -218,6 +223,7 @@ class Journal:
     def end_ms(self) -> int:
         """The last moment that is known of this attempt, on its own clock."""
         ends = [self.alive_ms, *(stream.end_ms for stream in self.streams.values())]
+        ends += [pause.end_ms or pause.start_ms for pause in self.pauses]
         if self.closed is not None:
             ends.append(round(self.closed.at_ms - self.opened.t0_ms))
         return max(ends)
@@ -245,6 +251,8 @@ class Journal:
         elif isinstance(entry, Attributed):
             self.attributions.append(entry)
         elif isinstance(entry, PauseMarked):
+            if self.pauses and self.pauses[-1].start_ms == entry.start_ms:
+                self.pauses.pop()
             self.pauses.append(entry)
         elif isinstance(entry, ChatSaid):
             self.chat.append(entry)

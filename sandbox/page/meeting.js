@@ -22,7 +22,7 @@ export class Meeting {
     this.wire = wire;
     this.devices = devices;
     this.muted = muted;
-    this.tiles = new Tiles();
+    this.tiles = new Tiles((id) => this.pin(id));
     this.mesh = new Mesh(
       this.self,
       devices,
@@ -96,6 +96,16 @@ export class Meeting {
     this.render();
   }
 
+  /** Keep somebody large, in our view only; the second time lets go. @param {string} id */
+  pin(id) {
+    const self = this.mesh.people.get(this.self);
+    if (!self) return;
+    const pinned = self.pinned === id ? null : id;
+    this.mesh.update({ ...self, pinned });
+    this.wire.send(/** @type {{type: string}} */ ({ type: "pin", participantId: pinned }));
+    this.render();
+  }
+
   /** First tell who we are now, then send the tracks: they are told apart by what was said. */
   devicesChanged() {
     const state = this.devices.state();
@@ -109,10 +119,12 @@ export class Meeting {
 
   render() {
     const people = [...this.mesh.people.values()];
-    renderRoster(people, this.self, this.host ? (action, id) => this.act(action, id) : null);
+    const pinned = this.mesh.people.get(this.self)?.pinned ?? null;
+    const act = this.host ? (/** @type {string} */ action, /** @type {string} */ id) => this.act(action, id) : null;
+    renderRoster(people, this.self, act, { pinned, pin: (id) => this.pin(id) });
     const toggle = document.querySelector('[data-testid="incoming-video"]');
     const receiving = !(toggle instanceof HTMLElement) || isPressed(toggle);
-    this.tiles.render(people.flatMap((participant) => this.shown(participant, receiving)));
+    this.tiles.render(people.flatMap((participant) => this.shown(participant, receiving)), pinned);
   }
 
   /** @param {Participant} participant @param {boolean} receiving */
@@ -139,6 +151,6 @@ export class Meeting {
     clearInterval(this.poll);
     this.devices.removeEventListener("changed", this.onDevices);
     this.mesh.close();
-    this.tiles.render([]);
+    this.tiles.render([], null);
   }
 }

@@ -1,15 +1,19 @@
 // Roster, lobby, chat and captions.
 
-import { byTestId, make, part } from "./dom.js";
+import { byTestId, make, part, setPressed } from "./dom.js";
 
 /** @import {Caption, ChatMessage, Participant, Waiting} from "./types.js" */
 
 /** @typedef {(action: string, participantId: string) => void} HostAct */
+/** @typedef {{pinned: string | null, pin: (participantId: string) => void}} Pinning */
 
 const CAPTIONS_SHOWN = 3;
 
-/** @param {Participant[]} people @param {string} self @param {HostAct | null} act  null: not a host */
-export function renderRoster(people, self, act) {
+/**
+ * @param {Participant[]} people @param {string} self @param {HostAct | null} act  null: not a host
+ * @param {Pinning} pinning
+ */
+export function renderRoster(people, self, act, { pinned, pin }) {
   part("count").textContent = String(people.length);
   part("roster").replaceChildren(
     ...people.map(({ participantId, displayName, host, microphone }) => {
@@ -17,6 +21,12 @@ export function renderRoster(people, self, act) {
       item.append(make("span", {}, displayName));
       const tags = [participantId === self && "you", host && "host", !microphone && "muted"];
       item.append(make("span", { class: "tag" }, tags.filter(Boolean).join(" · ")));
+      if (participantId !== self) {
+        const on = participantId === pinned;
+        const toggle = button("pin-person", on ? "Unpin" : "Pin", participantId, (_, id) => pin(id));
+        setPressed(toggle, on);
+        item.append(toggle);
+      }
       if (act && participantId !== self) {
         if (microphone) item.append(button("mute", "Mute", participantId, act));
         item.append(button("kick", "Remove", participantId, act));

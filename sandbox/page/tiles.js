@@ -1,6 +1,6 @@
 // The grid of participants and shared screens.
 
-import { make, part } from "./dom.js";
+import { make, part, setPressed } from "./dom.js";
 
 /** @import {Participant} from "./types.js" */
 
@@ -14,23 +14,26 @@ import { make, part } from "./dom.js";
  */
 
 export class Tiles {
-  constructor() {
+  /** @param {(participantId: string) => void} pin  somebody is to be kept large, or no longer */
+  constructor(pin) {
+    this.pin = pin;
     this.grid = part("tiles");
     /** @type {Map<string, HTMLElement>} */
     this.tiles = new Map();
   }
 
-  /** Show exactly these, in this order. @param {Shown[]} shown */
-  render(shown) {
+  /** Show exactly these, in this order. @param {Shown[]} shown @param {string | null} pinned */
+  render(shown, pinned) {
     const keys = new Set(shown.map(key));
     for (const [old, tile] of this.tiles) {
       if (keys.has(old)) continue;
       tile.remove();
       this.tiles.delete(old);
     }
-    for (const one of shown) this.update(this.tiles.get(key(one)) ?? this.create(one), one);
-    // A shared screen takes the room of four cameras.
-    const places = shown.reduce((sum, { kind }) => sum + (kind === "screen" ? 4 : 1), 0);
+    for (const one of shown) this.update(this.tiles.get(key(one)) ?? this.create(one), one, pinned);
+    // A shared screen takes the room of four cameras, and so does somebody pinned.
+    const large = (/** @type {Shown} */ one) => one.kind === "screen" || isPinned(one, pinned);
+    const places = shown.reduce((sum, one) => sum + (large(one) ? 4 : 1), 0);
     this.grid.style.setProperty("--columns", String(Math.ceil(Math.sqrt(places)) || 1));
   }
 
@@ -49,17 +52,30 @@ export class Tiles {
     tile.append(face, video);
     if (!self) tile.append(make("audio", { autoplay: "" }));
     tile.append(make("div", { class: "label" }));
+    if (kind === "camera" && !self) tile.append(this.pinButton(participant));
     this.tiles.set(key(shown), tile);
     this.grid.append(tile);
     return tile;
   }
 
-  /** @param {HTMLElement} tile @param {Shown} shown */
-  update(tile, { participant, kind, tracks, picture }) {
+  /** @param {Participant} participant */
+  pinButton({ participantId, displayName }) {
+    const name = `Pin ${displayName}`;
+    const button = make("button", { type: "button", class: "pin", "data-testid": "pin", "aria-label": name, title: name }, "Pin");
+    button.addEventListener("click", () => this.pin(participantId));
+    return button;
+  }
+
+  /** @param {HTMLElement} tile @param {Shown} shown @param {string | null} pinned */
+  update(tile, shown, pinned) {
+    const { participant, kind, tracks, picture } = shown;
     const label = kind === "screen" ? `${participant.displayName}'s screen` : participant.displayName;
     tile.dataset.displayName = participant.displayName;
     tile.dataset.host = String(participant.host);
     tile.dataset.muted = String(!participant.microphone);
+    tile.dataset.pinned = String(isPinned(shown, pinned));
+    const pin = tile.querySelector(".pin");
+    if (pin instanceof HTMLElement) setPressed(pin, isPinned(shown, pinned));
     const named = tile.querySelector(".label");
     if (named && named.textContent !== label) named.textContent = label;
     const video = tile.querySelector("video");
@@ -85,6 +101,11 @@ function play(element, tracks) {
   if (current.length === tracks.length && tracks.every((track) => current.includes(track))) return;
   element.srcObject = tracks.length ? new MediaStream(tracks) : null;
   if (tracks.length) void element.play().catch(() => undefined);
+}
+
+/** @param {Shown} shown @param {string | null} pinned */
+function isPinned({ participant, kind }, pinned) {
+  return kind === "camera" && participant.participantId === pinned;
 }
 
 /** @param {Shown} shown */

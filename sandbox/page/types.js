@@ -9,6 +9,7 @@
  * @property {boolean} microphone
  * @property {boolean} camera
  * @property {string | null} screen  id of the media stream of a shared screen
+ * @property {string | null} pinned  whom this participant keeps large
  */
 
 /**

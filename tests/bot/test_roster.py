@@ -7,7 +7,7 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from bot.competing import is_competing_bot
+from bot.competing import Notetakers
 from bot.platforms.observations import ParticipantSeen, RosterSeen
 from bot.roster import MAX_NAME_LENGTH, Roster, clean_name
 from core.ids import ULID_PATTERN
@@ -126,4 +126,14 @@ def test_somebody_without_a_name_is_still_told_apart() -> None:
     ],
 )
 def test_competing_notetakers_are_known_by_name(name: str, bot: bool) -> None:
-    assert is_competing_bot(name) is bot
+    assert (Notetakers().name_of(name) is not None) is bot
+
+
+def test_the_operator_may_name_more_notetakers() -> None:
+    """PL-13: whole words, in any letter case."""
+    notetakers = Notetakers(("Gong", "tl;dv", " "))
+    assert notetakers.name_of("GONG recorder") == "Gong"
+    assert notetakers.name_of("tl;dv") == "tl;dv"
+    assert notetakers.name_of("Gonggong") is None
+    assert notetakers.name_of("Otter.ai") == "Otter"
+    assert not Roster(notetakers).humans

@@ -45,7 +45,7 @@ def send(tmp_path: Path) -> Callable[..., Sent]:
         )
         settings = Settings(data_dir=tmp_path, sandbox=SandboxSettings(simulated=allowed))
         channel = MemoryChannel()
-        session = open_session(spec, settings, channel, SystemClock(), None)
+        session = open_session(spec, settings, channel, SystemClock())
         return session, channel, settings.work_dir / spec.job_id
 
     return make

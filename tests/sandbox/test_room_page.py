@@ -254,6 +254,29 @@ async def test_a_muted_person_is_shown_as_muted(client: SandboxClient, browsers:
     await expect(person.page.get_by_test_id("mic")).to_have_attribute("aria-pressed", "false")
 
 
+async def test_somebody_is_pinned_by_their_tile_or_their_name(
+    client: SandboxClient, browsers: Browsers
+) -> None:
+    """API-12: large in the view of who pins, and only there; one at a time."""
+    room = await client.create_room(RoomOptions(video=False))
+    viewer = await browsers.join(room.guest_url, "Viewer")
+    await viewer.in_room()
+    tiles = viewer.page.locator('[data-testid="tile"]')
+    pinned = viewer.page.locator('[data-testid="tile"][data-pinned="true"]')
+    await tiles.filter(has_text="Ben Ortiz").get_by_test_id("pin").click()
+    await expect(pinned).to_have_attribute("data-display-name", "Ben Ortiz")
+    ada = viewer.page.locator('[data-part="roster"] li').filter(has_text="Ada Park")
+    await ada.get_by_test_id("pin-person").click()
+    await expect(pinned).to_have_attribute("data-display-name", "Ada Park")
+    await expect(ada.get_by_test_id("pin-person")).to_have_attribute("aria-pressed", "true")
+    view = await client.room(room.room_id)
+    names = {one.participant_id: one.display_name for one in view.participants}
+    assert [names[one.pinned] for one in view.participants if one.pinned] == ["Ada Park"]
+    await ada.get_by_test_id("pin-person").click()
+    await expect(pinned).to_have_count(0)
+    await expect(tiles.get_by_test_id("pin")).to_have_count(3)
+
+
 async def test_closing_the_tab_leaves_the_room_within_seconds(
     client: SandboxClient, browsers: Browsers
 ) -> None:

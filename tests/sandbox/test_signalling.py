@@ -209,3 +209,17 @@ async def test_those_who_come_later_read_the_chat(client: SandboxClient, door: D
         await one.hear("chat")
         async with door.join(room, "Two") as two:
             assert [m["text"] for m in (await two.hear("welcome"))["chat"]] == ["early"]
+
+
+async def test_whom_a_page_pins_is_told_to_all(client: SandboxClient, door: Doorstep) -> None:
+    """API-12: what is large in one page can be seen from outside; strangers cannot be pinned."""
+    room = await client.create_room(EMPTY)
+    async with door.join(room, "One") as one, door.join(room, "Two") as two:
+        first = (await one.hear("welcome"))["participantId"]
+        second = (await two.hear("welcome"))["participantId"]
+        for wanted, pinned in ((second, second), ("p_stranger", None), (first, first)):
+            await one.send(type="pin", participantId=wanted)
+            told = (await two.hear("updated"))["participant"]
+            assert (told["participantId"], told["pinned"]) == (first, pinned)
+        view = await client.room(room.room_id)
+        assert [person.pinned for person in view.participants] == [first, None]

@@ -27,6 +27,11 @@ class ManualClock:
         self._sleepers.append((self._passed + seconds, woken))
         await woken.wait()
 
+    @property
+    def sleeping(self) -> int:
+        """How many are waiting for time to go on."""
+        return len(self._sleepers)
+
     def advance(self, seconds: float) -> None:
         self._passed += seconds
         for due, woken in self._sleepers:

@@ -4,6 +4,9 @@ const SLICE_MS = 1000;
 // A message of the bridge holds 340,000 characters of base64.
 const TAB_PART = 180_000;
 
+// Taken before page code runs: neither the page nor the screen that a bot shares comes in between.
+const nativeDisplayMedia = navigator.mediaDevices?.getDisplayMedia.bind(navigator.mediaDevices);
+
 /** @type {MediaRecorder | null} */
 let tabRecorder = null;
 let tabParts = 0;
@@ -39,12 +42,13 @@ async function tabStream({ fps, width, height }) {
     preferCurrentTab: true,
     selfBrowserSurface: 'include',
   });
-  return navigator.mediaDevices.getDisplayMedia(options);
+  return nativeDisplayMedia(options);
 }
 
 onCommand('tab.start', async (/** @type {any} */ wanted) => {
   if (window !== window.top) throw new Error('only the main frame records the tab');
-  if (tabRecorder) throw new Error('the tab is already recorded');
+  // One that Python could not stop in time.
+  if (tabRecorder) await tabStop(tabRecorder);
   const stream = await tabStream(wanted);
   const recorder = new MediaRecorder(stream, {
     mimeType: 'video/webm;codecs=vp9,opus',
@@ -61,19 +65,28 @@ onCommand('tab.start', async (/** @type {any} */ wanted) => {
     track.addEventListener('ended', () => tabEnded('track-ended', track.kind));
   }
   const started = new Promise((resolve) => {
-    recorder.onstart = () => resolve(captureEpochMs());
+    recorder.onstart = resolve;
   });
+  // The first sound that comes after this is at zero; the event comes a good deal later.
+  const at = captureEpochMs();
   recorder.start(SLICE_MS);
-  return { at: await started, audio: stream.getAudioTracks().length > 0 };
+  await started;
+  return { at, audio: stream.getAudioTracks().length > 0 };
 });
 
-onCommand('tab.stop', async () => {
-  const recorder = tabRecorder;
-  if (!recorder || recorder.state === 'inactive') return;
-  const stopped = new Promise((resolve) => recorder.addEventListener('stop', resolve));
-  recorder.stop();
-  await stopped;
-  await tabQueue;
+/** Hand out the last slice; the tab may be recorded again. @param {MediaRecorder} recorder */
+async function tabStop(recorder) {
+  if (recorder.state !== 'inactive') {
+    const stopped = new Promise((resolve) => recorder.addEventListener('stop', resolve));
+    recorder.stop();
+    await stopped;
+  }
   recorder.stream.getTracks().forEach((track) => track.stop());
+  tabRecorder = null;
+  await tabQueue;
   emit.flush();
+}
+
+onCommand('tab.stop', async () => {
+  if (tabRecorder) await tabStop(tabRecorder);
 });

@@ -110,3 +110,10 @@ onCommand('capture.want', ({ trackId, wanted }) => {
     captureHere.want(index, wanted);
   }
 });
+
+/** After a pause a picture can go on with a key frame only. */
+onCommand('capture.key-frames', ({ trackIds }) => {
+  for (const { track, index } of capturedTracks) {
+    if (trackIds.includes(track.id)) captureThread?.postMessage({ index, keyFrame: true });
+  }
+});

@@ -40,14 +40,24 @@ const taps = (${taps})(
   (counts) => postMessage({ counts }),
   (index, detail) => postMessage({ index, detail }),
   ${canned});
+const transformers = new Map();
 onrtctransform = (event) => {
   const { readable, writable, options } = event.transformer;
+  transformers.set(options.index, event.transformer);
   taps.pump(readable, writable, options);
+};
+const askForKeyFrame = async (index) => {
+  try {
+    await transformers.get(index)?.sendKeyFrameRequest();
+  } catch {
+    // The picture goes on with the next key frame that somebody else asks for.
+  }
 };
 onmessage = ({ data }) => {
   if (data.readable) taps.encode(data.readable, data.index, data.delayMs);
   else if (data.flush) { taps.flush(); postMessage({ flushed: data.flush }); }
   else if ('wanted' in data) taps.want(data.index, data.wanted);
+  else if (data.keyFrame) void askForKeyFrame(data.index);
   else taps.delay(data.index, data.delayMs);
 };`;
 

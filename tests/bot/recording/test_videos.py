@@ -12,7 +12,13 @@ from bot.recording.finalize import finalize
 from bot.recording.journal import JournalWriter
 from core.jobs.failures import ExitReason
 from core.media import run_ffmpeg
-from core.recordings.journal import Close, Open, ParticipantSeen, StreamOpened
+from core.recordings.journal import (
+    Close,
+    Open,
+    ParticipantSeen,
+    PauseMarked,
+    StreamOpened,
+)
 from core.recordings.recording import TrackKind
 from tests.bot.listening import decode, part, strength
 from tests.bot.recording.writing import JOB, T0
@@ -31,6 +37,17 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         **{"cpu-used": 8}, f="webm", live=1, cluster_time_limit=500,
     )  # fmt: skip
     run_ffmpeg(output, 60)
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def sound_first(clip: bytes, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The same, from a MediaRecorder to which the sound came first."""
+    folder = tmp_path_factory.mktemp("sound-first")
+    (folder / "clip.webm").write_bytes(clip)
+    whole = ffmpeg.input(str(folder / "clip.webm"))
+    path = folder / "sound-first.webm"
+    run_ffmpeg(ffmpeg.output(whole["a"], whole["v"], str(path), c="copy", f="webm", live=1), 60)
     return path.read_bytes()
 
 
@@ -110,6 +127,31 @@ def test_two_attempts_make_one_tab_with_a_gap(tmp_path: Path, clip: bytes) -> No
     sound = decode(file.path)
     assert strength(part(sound, 500, 3_500), 660) > -30
     assert strength(part(sound, len(sound) / 48 - 3_500, len(sound) / 48 - 500), 660) > -30
+
+
+def test_a_paused_tab_is_one_file_on_wall_time(
+    tmp_path: Path, clip: bytes, sound_first: bytes
+) -> None:
+    """LC-06, D7: what follows a pause is at its own time, whichever of its tracks came first."""
+    journal = JournalWriter(tmp_path / "job", Open(job_id=JOB, fence=1, t0_ms=T0))
+    for name, start_ms, data in (("tab.webm", 250, clip), ("tab-2.webm", 8250, sound_first)):
+        stream = journal.open_stream(StreamOpened(stream=name, kind="tab-video", start_ms=start_ms))
+        stream.append(data)
+        journal.describe(stream, start_ms + 4000)
+    journal.write(PauseMarked(start_ms=4250, end_ms=8250))
+    journal.write(Close(at_ms=T0 + 12_300, exit_reason=ExitReason.CALL_ENDED))
+    journal.close()
+    recording = finalize(tmp_path / "job")
+    (file,) = recording.media
+    assert (file.start_offset_ms, file.end_offset_ms, file.gaps) == (250, 12_250, ())
+    times = pictures(file.path)
+    assert len(times) == 80
+    assert not [time for time in times if 4.05 < time < 7.95]
+    assert max(times) == pytest.approx(11.9, abs=0.1)
+    sound = decode(file.path)
+    assert strength(part(sound, 500, 3_500), 660) > -30
+    assert strength(part(sound, len(sound) / 48 - 3_500, len(sound) / 48 - 500), 660) > -30
+    assert recording.recorded_seconds == 8
 
 
 def test_shared_screens_and_cameras_are_numbered(tmp_path: Path, clip: bytes) -> None:

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from bot.control import Outcome, Verb
 from bot.session import MeetingSession
 from core.clock import SystemClock
 from core.ids import new_id
 from core.jobs.spec import AutoLeavePolicy, JobSpec, RecordingOptions
 from core.settings import BotSettings, SandboxSettings, Settings
+from core.storage.local import LocalStorage
 from sandbox.client import SandboxClient
 from sandbox.schemas import RoomCreated, RoomOptions
+from tests.sandbox.browsers import Browsers
 from tests.support.channel import MemoryChannel
 from tests.support.sandbox import SandboxServer, running_sandbox
 
@@ -32,6 +36,19 @@ async def client(sandbox: SandboxServer) -> AsyncIterator[SandboxClient]:
         yield client
 
 
+@pytest.fixture(scope="session")
+async def all_browsers() -> AsyncIterator[Browsers]:
+    async with Browsers() as browsers:
+        yield browsers
+
+
+@pytest.fixture
+async def browsers(all_browsers: Browsers) -> AsyncIterator[Browsers]:
+    """People's Chromium, whose pages are closed after each test."""
+    yield all_browsers
+    await all_browsers.close_pages()
+
+
 @dataclass
 class Sent:
     """A bot that is about to go to a room; enter `session` to start it."""
@@ -40,6 +57,22 @@ class Sent:
     channel: MemoryChannel
     room: RoomCreated | None
     work_dir: Path
+    storage: LocalStorage
+
+    async def tell(self, verb: Verb, payload: dict[str, Any] | None = None) -> str:
+        """Give a command and wait until it is done; its id."""
+        command = await self.channel.issue(verb, payload)
+        await self.channel.until(lambda channel: command in channel.settled, 40)
+        assert self.channel.settled[command][0] is Outcome.DONE, self.channel.settled[command]
+        return command
+
+    async def put_out(self, kind: str, data: bytes, mime_type: str, *, loop: bool = False) -> str:
+        """What the API does with media: keep the bytes with the job, then tell the bot."""
+        key = f"recordings/{self.work_dir.name}/.media/{new_id('cmd')}"
+        self.storage.put_bytes(key, data, mime_type)
+        return await self.tell(
+            Verb.OUTPUT_MEDIA, {"kind": kind, "key": key, "mimeType": mime_type, "loop": loop}
+        )
 
 
 class Senders:
@@ -92,8 +125,13 @@ class Senders:
             ),
         )
         channel = MemoryChannel()
-        session = MeetingSession(spec, settings, channel, SystemClock())
-        return Sent(session, channel, created, settings.work_dir / spec.job_id)
+        storage = LocalStorage(
+            self._data_dir / "storage",
+            files_url="http://127.0.0.1:9",
+            link_secret=SecretStr("a long and random text"),
+        )
+        session = MeetingSession(spec, settings, channel, SystemClock(), storage=storage)
+        return Sent(session, channel, created, settings.work_dir / spec.job_id, storage)
 
 
 @pytest.fixture

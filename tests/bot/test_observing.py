@@ -1,0 +1,88 @@
+"""What the room's page tells, while the recording is paused and of other bots (LC-06, LC-30)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from bot.browser.bridge import Bridge
+from bot.competing import Notetakers
+from bot.control import CompetingBotSeen
+from bot.news import RoomNews
+from bot.observing import RoomObserver
+from bot.platforms.observations import CaptionSeen, ParticipantSeen, RosterSeen
+from bot.recording.finalize import finalize
+from core.jobs.failures import ExitReason
+from tests.bot.capture.test_pauses import Meeting
+
+pytestmark = pytest.mark.unit
+
+
+class Watched(Meeting):
+    """A meeting whose roster and captions are observed, too."""
+
+    def __init__(self, work_dir: Path, *, leaving: bool = False) -> None:
+        super().__init__(work_dir)
+        self.told: list[Any] = []
+        news = RoomNews(self.clock, self.told.append, Notetakers(), leaving=leaving)
+        bridge = cast(Bridge, self.page)
+        self.observer = RoomObserver(bridge, self.recorder, self.clock, news)
+
+    def present(self, *names: str) -> None:
+        people = [ParticipantSeen(platform_id=f"p {name}", display_name=name) for name in names]
+        self.page.handlers["roster"](RosterSeen(participants=people))
+
+    def caption(self, caption_id: str, text: str, *, final: bool = False) -> None:
+        self.page.handlers["caption"](
+            CaptionSeen(
+                caption_id=caption_id,
+                platform_id="p Ann",
+                display_name="Ann",
+                text=text,
+                final=final,
+            )
+        )
+
+
+async def test_a_caption_that_reaches_into_a_pause_ends_at_it(tmp_path: Path) -> None:
+    """LC-06: what was said in the pause is in no caption, whenever it becomes final."""
+    meeting = Watched(tmp_path / "job")
+    meeting.observer.recording_starts()
+    await meeting.start([])
+    meeting.present("Ann")
+    meeting.caption("1", "Before the")
+    await meeting.run(1)
+    meeting.observer.pause()
+    await meeting.recorder.pause()
+    await meeting.run(1)
+    meeting.caption("1", "Before the pause, and within")
+    meeting.caption("2", "Within")
+    await meeting.recorder.resume()
+    await meeting.run(1)
+    meeting.caption("1", "Before the pause, and within, and after", final=True)
+    meeting.caption("2", "Within, and after", final=True)
+    meeting.caption("3", "After")
+    await meeting.run(1)
+    meeting.caption("3", "After it", final=True)
+    await meeting.recorder.stop(ExitReason.LEAVE_REQUESTED)
+    said = [(one.text, one.start_ms, one.end_ms) for one in finalize(meeting.work_dir).captions]
+    assert said == [("Before the", 0, 1000), ("After it", 3000, 4000)]
+
+
+@pytest.mark.parametrize("leaving", [False, True])
+async def test_another_bot_is_told_once_whoever_comes_and_goes(
+    tmp_path: Path, leaving: bool
+) -> None:
+    """LC-30, PL-14."""
+    meeting = Watched(tmp_path / "job", leaving=leaving)
+    meeting.present("Ann", "Oliver Otterman")
+    meeting.present("Ann", "Otter.ai")
+    meeting.present("Ann")
+    meeting.present("Otter.ai", "Fireflies.ai Notetaker")
+    assert [(type(one), one.display_name, one.bot_name, one.leaving) for one in meeting.told] == [
+        (CompetingBotSeen, "Otter.ai", "Otter", leaving),
+        (CompetingBotSeen, "Fireflies.ai Notetaker", "Fireflies", leaving),
+    ]
+    assert len({one.participant_id for one in meeting.told}) == 2
