@@ -68,8 +68,7 @@ class Recorder:
         self.media_captured = asyncio.Event()
         self.failed = asyncio.Event()
         self.failure: MeetingError | None = None
-        # What earlier attempts at the same job had recorded, for people watching.
-        self.recorded_before_seconds = 0.0
+        self.recorded_before_seconds = 0.0  # by earlier attempts, for people watching
         self._pauses = Pauses()
         self._begins_paused = False
         self.intake = FrameIntake(self._frame_sinks, self.now_ms, lambda: self._pauses.open)
