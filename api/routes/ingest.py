@@ -20,7 +20,7 @@ from core.jobs.bot_tokens import BotIdentity, read_bot_token
 from core.jobs.models import JobCommand
 
 # The net under the notifications, which can be lost with a connection.
-LOOK_SECONDS: Final = 2.0
+LOOK_SECONDS: Final = 5.0
 
 bot_scheme = HTTPBearer(auto_error=False, scheme_name="ingest", description="`mb_bot_…`")
 router = APIRouter(

@@ -124,6 +124,7 @@ class Conversation:
         for result in results:
             if isinstance(result, Exception) and not isinstance(result, GONE):
                 log.error("a socket of %s failed: %r", self._job.id, result)
+                await self._close(TRY_LATER, "Something went wrong on our side; connect again.")
 
     async def _tell(self) -> None:
         seen = Cursor.parse(self._socket.query_params.get("lastEventId"))
@@ -133,7 +134,7 @@ class Conversation:
                 await self._send({"event": "ping", "id": None, "data": {}})
             else:
                 await self._send({"event": event.name, "id": event.id, "data": event.data})
-        await self._socket.close(OVER, "The job is over.")
+        await self._close(OVER, "Nothing more comes, unless the job goes on: then connect again.")
 
     async def _hear(self) -> None:
         while True:
@@ -142,7 +143,7 @@ class Conversation:
                 return
             text = message.get("text") or (message.get("bytes") or b"").decode(errors="replace")
             if len(text) > MOST_CHARACTERS:
-                await self._socket.close(TOO_BIG, "A message has at most 1 MiB.")
+                await self._close(TOO_BIG, "A message has at most 1 MiB.")
                 return
             await self._take(text)
 
@@ -180,6 +181,11 @@ class Conversation:
         if isinstance(document, dict) and isinstance(document.get("requestId"), str | int):
             content["requestId"] = document["requestId"]
         await self._send(content)
+
+    async def _close(self, code: int, reason: str) -> None:
+        async with self._sending, asyncio.timeout(SEND_SECONDS):
+            if self._socket.application_state is WebSocketState.CONNECTED:
+                await self._socket.close(code, reason)
 
     async def _send(self, content: dict[str, Any]) -> None:
         """A client that does not read for long is let go."""
