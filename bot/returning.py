@@ -24,7 +24,7 @@ from core.errors import (
     WaitingForHost,
 )
 from core.jobs.failures import ExitReason
-from core.jobs.lifecycle import IN_CALL, Status
+from core.jobs.lifecycle import IN_CALL, RecordingState, Status
 from core.recordings.recording import Participant
 
 log = logging.getLogger(__name__)
@@ -41,10 +41,12 @@ RETURNS_WITHIN_SECONDS: Final = 600.0
 class Past:
     """What earlier attempts at the job have left: where it stands, and whom they met.
 
-    `began_at` is the start of the recording, `recorded_seconds` what it holds already.
+    `began_at` is the start of the recording, `recorded_seconds` what it holds already, and
+    `recording_state` how it was left: a bot that comes back goes on as it was told.
     """
 
     status: Status = Status.QUEUED
+    recording_state: RecordingState = RecordingState.NOT_STARTED
     participants: tuple[Participant, ...] = ()
     began_at: datetime | None = None
     recorded_seconds: float = 0.0

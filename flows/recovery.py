@@ -94,6 +94,7 @@ async def look_back(resources: Resources, job: Job, work_dir: Path) -> Left:
     return Left(
         Past(
             status=job.status,
+            recording_state=job.recording_state,
             participants=people,
             began_at=from_epoch_ms(journals[0].opened.t0_ms) if journals else job.started_at,
             recorded_seconds=_recorded_seconds(journals),
