@@ -41,7 +41,8 @@ RETURNS_WITHIN_SECONDS: Final = 600.0
 class Past:
     """What earlier attempts at the job have left: where it stands, and whom they met.
 
-    `began_at` is the start of the recording, `recorded_seconds` what it holds already.
+    `began_at` is the start of the recording, `recorded_seconds` what it holds already, and
+    `recording_state` how it was left: a bot that comes back goes on as it was told.
     """
 
     status: Status = Status.QUEUED

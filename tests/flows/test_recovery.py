@@ -20,7 +20,7 @@ from core.database import Database
 from core.errors import StorageError
 from core.jobs import commands
 from core.jobs.failures import ExitReason, FailureCode
-from core.jobs.lifecycle import IN_CALL, Status
+from core.jobs.lifecycle import IN_CALL, RecordingState, Status
 from core.jobs.models import Job
 from core.jobs.verbs import Verb
 from core.recordings.journal import Open
@@ -159,7 +159,7 @@ async def test_a_meeting_does_not_wait_for_storage(
 ) -> None:
     bucket.away = True
     found = await look_back(cast("Resources", _Resources(database, bucket)), live, tmp_path / "w")
-    assert found.past == Past(status=Status.RECORDING, began_at=live.started_at)
+    assert found.past == Past(Status.RECORDING, RecordingState.RECORDING, began_at=live.started_at)
     assert not found.complete
     assert plan(live, found) == GO_BACK
 
