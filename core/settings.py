@@ -139,6 +139,11 @@ class WorkerSettings(BaseModel):
     lost_seconds: Positive = 3_600
 
     @property
+    def stop_seconds(self) -> float:
+        """How long whoever stops the worker has to wait: until everything is left and settled."""
+        return self.drain_seconds + self.leave_seconds + 15
+
+    @property
     def cpu_seconds_a_minute(self) -> float:
         """What meetings may use of this machine."""
         return self.cpu_budget or (os.cpu_count() or 1) * 60 * 0.8

@@ -103,7 +103,12 @@ async def take_on(resources: Resources, machine: str) -> int:
         due = await postponed.due_uploads(session, machine, now=_now(resources), limit=BATCH)
     delivered = 0
     for job_id in due:
-        delivered += await attempt(resources, job_id)
+        try:
+            delivered += await attempt(resources, job_id)
+        except Exception as error:
+            # A full disk, a damaged journal: whatever it is, the other recordings have their turn.
+            log.exception("%s was not delivered", job_id)
+            await _refused(resources, job_id, f"{type(error).__name__}: {error}")
     return delivered
 
 
@@ -122,8 +127,7 @@ async def attempt(resources: Resources, job_id: str) -> bool:
         work_dir = resources.settings.work_dir / job_id
         await delivery.discard(work_dir, job_id, resources.storage)
     except StorageError as error:
-        async with resources.database.begin() as session:
-            await postponed.refused_again(session, job_id, error.message, now=_now(resources))
+        await _refused(resources, job_id, error.message)
         return False
     except JournalError as error:
         log.warning("%s is lost: %s", job_id, error.message)
@@ -161,6 +165,11 @@ async def _end(resources: Resources, job: Job, outcome: Outcome) -> None:
     async with resources.database.begin() as session:
         await settle(session, job.id, outcome.settlement(), now=_now(resources), fence=job.fence)
     await resources.courier.deliver_job(job.id)
+
+
+async def _refused(resources: Resources, job_id: str, error: str) -> None:
+    async with resources.database.begin() as session:
+        await postponed.refused_again(session, job_id, error, now=_now(resources))
 
 
 async def _is_here(work_dir: Path) -> bool:

@@ -20,6 +20,7 @@ import contextlib
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
@@ -57,6 +58,8 @@ CANCEL_POLL_SECONDS: Final = 1.0
 # How long a stopping worker may take to settle the runs whose processes it killed.
 RECOVER_SECONDS: Final = 10
 
+# Housekeeping flows that run, or wait for their time, at once.
+HOUSEKEEPERS: Final = 4
 # The tag in prefect.yaml of what is short, repeated and no meeting.
 HOUSEKEEPING_TAG: Final = "housekeeping"
 HOUSEKEEPING: Final[dict[str, Flow[..., Any]]] = {
@@ -109,6 +112,8 @@ class MeetingWorker(
         self._uploads: set[BaseProcess] = set()
         # One for each live run, set when its end was settled with Prefect, too.
         self._settled: dict[UUID, asyncio.Event] = {}
+        # Of its own: runs fetched ahead wait in these threads, and meetings are forked from others.
+        self._keepers = ThreadPoolExecutor(HOUSEKEEPERS, thread_name_prefix="housekeeping")
         self._stopping = False
         self._has_queues = False
         self._flow_names: dict[UUID, str] = {}
@@ -200,7 +205,7 @@ class MeetingWorker(
             if task_status is not None:
                 task_status.started(str(flow_run.id))
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(None, _keep_house, housekeeping, flow_run)
+            await loop.run_in_executor(self._keepers, _keep_house, housekeeping, flow_run)
             return BaseWorkerResult(status_code=0, identifier=str(flow_run.id))
         if name == UPLOADS:
             return await self._run_uploads(flow_run, task_status)

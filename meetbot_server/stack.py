@@ -27,8 +27,6 @@ from meetbot_server.supervisor import ChildSpec, Supervisor, python
 LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 # Prefect's first start migrates its database; on a loaded machine that takes its time.
 READY_SECONDS: Final = 150
-# How long the worker may take to let its meetings leave and be delivered.
-WORKER_STOP_SECONDS: Final = 60
 
 
 class AlreadyRunning(Exception):
@@ -85,7 +83,7 @@ class Stack:
             "worker",
             _file_ready(_no_mark(self.settings.worker_mark)),
             ready_seconds=READY_SECONDS,
-            stop_seconds=WORKER_STOP_SECONDS,
+            stop_seconds=self.settings.worker.stop_seconds,
         )
         await _together(
             self._start_prefect(databases),

@@ -298,6 +298,24 @@ async def test_a_recording_that_is_nowhere_ends_its_job(machine: Machine) -> Non
     assert machine.endings() == ["job.failed"]
 
 
+async def test_one_that_cannot_be_delivered_keeps_none_of_the_others_back(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk, for example: noted, and tried again."""
+
+    async def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    await machine.postpone()
+    with monkeypatch.context() as patched:
+        patched.setattr(delivery, "finalize", full)
+        assert await machine.next_attempt() == 0
+    row = await machine.row()
+    assert row is not None
+    assert (row.attempts, "No space left" in row.last_error) == (1, True)
+    assert await machine.next_attempt() == 1
+
+
 def test_settings_keep_a_day_by_default() -> None:
     """MF-16."""
     assert StorageSettings().keep_seconds == 24 * 3600
