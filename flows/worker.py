@@ -60,8 +60,6 @@ RECOVER_SECONDS: Final = 10
 
 # Housekeeping flows that run, or wait for their time, at once.
 HOUSEKEEPERS: Final = 4
-# The tag in prefect.yaml of what is short, repeated and no meeting.
-HOUSEKEEPING_TAG: Final = "housekeeping"
 HOUSEKEEPING: Final[dict[str, Flow[..., Any]]] = {
     flow.name: flow for flow in (deliver_webhooks, reconcile, resume_uploads)
 }

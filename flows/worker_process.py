@@ -22,7 +22,6 @@ from core.jobs.lifecycle import BEFORE_ROOM
 from core.settings import Settings
 from flows.forks import MeetingForks
 from flows.holding import Deaths
-from flows.overdue import drop_overdue
 from flows.resources import Resources, open_resources
 from flows.worker import MeetingWorker
 
@@ -50,8 +49,6 @@ async def run(settings: Settings) -> None:
     warming = asyncio.create_task(asyncio.to_thread(forks.warm_up), name="warm up")
     async with open_resources(settings) as resources:
         await _pool_exists(settings, resources.clock)
-        async with get_client() as client:
-            await drop_overdue(client)
         await warming
         worker = MeetingWorker(
             work_pool_name=settings.prefect.work_pool,
