@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlmodel import col, select
+from sqlmodel import col, not_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import LEASES_CHANNEL, notify
 from core.errors import InvalidState, JobHeld
 from core.jobs.lifecycle import TERMINAL, Status
 from core.jobs.models import Job
+from core.jobs.postponed import waits_for_storage
 from core.jobs.rows import leased, locked_job
 
 
@@ -30,10 +31,13 @@ class Lease:
 
 
 async def leases_of_live_jobs(session: AsyncSession, *, limit: int) -> Sequence[Lease]:
-    """Those of all jobs that an attempt has begun and that have not ended, oldest job first."""
+    """Those of all jobs that an attempt has begun and that have not ended, oldest job first.
+
+    Not those whose recordings wait for their storage: no process is owed to them (`postponed`).
+    """
     statement = (
         select(Job)
-        .where(col(Job.status).not_in(TERMINAL), col(Job.fence) > 0)
+        .where(col(Job.status).not_in(TERMINAL), col(Job.fence) > 0, not_(waits_for_storage()))
         .order_by(col(Job.id))
         .limit(limit)
     )
