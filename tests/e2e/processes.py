@@ -14,11 +14,16 @@ def browsers(product: RunningStack) -> list[psutil.Process]:
     found = []
     for process in product.worker().children(recursive=True):
         with suppress(psutil.Error):
-            line = process.cmdline()
-            chromium = any(part.startswith("--user-data-dir=") for part in line)
-            if chromium and not any(part.startswith("--type=") for part in line):
+            if is_browser(process):
                 found.append(process)
     return found
+
+
+def is_browser(process: psutil.Process) -> bool:
+    """Whether it is the main process of a Chromium."""
+    line = process.cmdline()
+    chromium = any(part.startswith("--user-data-dir=") for part in line)
+    return chromium and not any(part.startswith("--type=") for part in line)
 
 
 def only_browser(product: RunningStack) -> psutil.Process:

@@ -1,0 +1,115 @@
+"""Making things go wrong, on real processes and real connections."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from tests.e2e import processes
+from tests.faults.plan import Fault
+from tests.support.stack import RunningStack
+
+# Longer than a lease and than every retry within a call, shorter than a test may take.
+OUTAGE_SECONDS: Final = 15.0
+CHILDREN: Final = {Fault.WORKER: "worker", Fault.PREFECT: "prefect", Fault.API: "api"}
+
+
+class Victim:
+    """The processes of one job's meeting, also below a worker that is dead."""
+
+    def __init__(self, product: RunningStack, job_id: str) -> None:
+        self.job_id = job_id
+        work = str(product.settings.work_dir / job_id)
+        self.meeting = next(found for found in _own_forks() if _works_in(found, work))
+        self.browser = next(
+            child for child in self.meeting.children(recursive=True) if processes.is_browser(child)
+        )
+
+    def renderer(self) -> psutil.Process:
+        """The busiest renderer: the meeting's page."""
+        found = [
+            child
+            for child in self.browser.children(recursive=True)
+            if "--type=renderer" in child.cmdline()
+        ]
+        return max(found, key=lambda child: sum(child.cpu_times()[:2]))
+
+
+@asynccontextmanager
+async def injected(product: RunningStack, fault: Fault, job_id: str) -> AsyncIterator[None]:
+    """The fault happens when the block is entered; what lasts ends after `OUTAGE_SECONDS`.
+
+    The block runs while it lasts, and is left when it is over.
+    """
+    if fault in CHILDREN:
+        pid = product.stack.supervisor.pid(CHILDREN[fault])
+        assert pid is not None, f"{CHILDREN[fault]} is down already"
+        os.kill(pid, signal.SIGKILL)
+        yield
+    elif fault in {Fault.STORAGE, Fault.RECEIVER}:
+        gate = product.storage_gate if fault is Fault.STORAGE else product.receiver_gate
+        with gate.closed():
+            yield
+            await asyncio.sleep(OUTAGE_SECONDS)
+    elif fault is Fault.DATABASE:
+        for process in _database(product):
+            process.suspend()
+        try:
+            yield
+            await asyncio.sleep(OUTAGE_SECONDS)
+        finally:
+            for process in _database(product):
+                process.resume()
+    else:
+        _strike(product, fault, Victim(product, job_id))
+        yield
+
+
+def _strike(product: RunningStack, fault: Fault, victim: Victim) -> None:
+    match fault:
+        case Fault.BROWSER:
+            victim.browser.kill()
+        case Fault.PAGE:
+            victim.renderer().kill()
+        case Fault.FROZEN:
+            victim.renderer().suspend()
+        case Fault.MEETING:
+            victim.meeting.kill()
+        case Fault.MACHINE:
+            worker = product.worker()
+            family = [victim.meeting, *victim.meeting.children(recursive=True)]
+            worker.kill()
+            for process in family:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            shutil.rmtree(product.settings.work_dir / victim.job_id, ignore_errors=True)
+        case _:
+            raise AssertionError(f"{fault} strikes no process of the meeting")
+
+
+def _own_forks() -> Iterator[psutil.Process]:
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if "forkserver" in " ".join(process.cmdline()):
+                yield process
+
+
+def _works_in(process: psutil.Process, folder: str) -> bool:
+    with suppress(psutil.Error):
+        return any(file.path.startswith(folder) for file in process.open_files())
+    return False
+
+
+def _database(product: RunningStack) -> list[psutil.Process]:
+    """The private PostgreSQL and its children."""
+    lock = Path(product.settings.data_dir) / "postgres" / "postmaster.pid"
+    server = psutil.Process(int(lock.read_text().splitlines()[0]))
+    return [server, *server.children(recursive=True)]
