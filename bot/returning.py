@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from bot.endings import Ending
+from bot.endings import Ending, Lost
 from core.clock import Clock
 from core.errors import (
     BotFault,
@@ -106,13 +106,9 @@ class Returner:
         self._clock = clock
         self._lately: deque[float] = deque()
 
-    async def come_back(self, since: float) -> Ending | None:
-        """Try until the bot is in the room (None), or the stay is over.
-
-        Args:
-            since: when the bot fell out of the room, on the clock's monotonic.
-        """
-        worn_out = self._worn_out()
+    async def come_back(self, lost: Lost) -> Ending | None:
+        """Try until the bot is in the room (None), or the stay is over."""
+        worn_out = self._worn_out(lost)
         if worn_out is not None:
             return worn_out
         attempt = 0
@@ -121,7 +117,7 @@ class Returner:
             try:
                 await self._enter()
             except MeetingError as error:
-                away = self._clock.monotonic() - since
+                away = self._clock.monotonic() - lost.since
                 log.warning("Return %d failed after %.0f s: %s", attempt, away, error.message)
                 ending = judge(error, attempt, away, self._limits)
                 if ending is not None:
@@ -130,15 +126,16 @@ class Returner:
                 return None
             await self._clock.sleep(min(2.0 ** (attempt - 1), LONGEST_PAUSE_SECONDS))
 
-    def _worn_out(self) -> Ending | None:
+    def _worn_out(self, lost: Lost) -> Ending | None:
         now = self._clock.monotonic()
         while self._lately and now - self._lately[0] > RETURNS_WITHIN_SECONDS:
             self._lately.popleft()
         self._lately.append(now)
         if len(self._lately) <= MOST_RETURNS:
             return None
-        fault = BotFault(
-            f"The meeting page died {len(self._lately)} times within "
-            f"{RETURNS_WITHIN_SECONDS / 60:g} minutes."
-        )
-        return Ending(ExitReason.ERROR, fault, cancelled=False)
+        often = f"{len(self._lately)} times within {RETURNS_WITHIN_SECONDS / 60:g} minutes"
+        words = f"The bot fell out of the room {often}, at last because {lost.reason}."
+        if lost.answers:
+            # The page is well; it is the way to the meeting that does not hold.
+            return Ending(ExitReason.NETWORK_LOSS, NetworkLoss(words), cancelled=False)
+        return Ending(ExitReason.ERROR, BotFault(words), cancelled=False)

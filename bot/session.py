@@ -172,7 +172,7 @@ class MeetingSession:
         if self._past.in_call:
             self._in_room_since = self._arrived_before()
             await self._take_up_recording()
-            self._stayed_out = await self._go_back(self._clock.monotonic())
+            self._stayed_out = await self._go_back(Lost(DIED, self._clock.monotonic()))
             return
         if self._in_lobby:
             self._in_lobby = False
@@ -278,14 +278,14 @@ class MeetingSession:
             await self._visit.leave()
         await self._visit.close(politely=lost.answers)
         self._recorder.lost(lost.reason, lost.since)
-        return await self._go_back(lost.since)
+        return await self._go_back(lost)
 
-    async def _go_back(self, since: float) -> Ending | None:
+    async def _go_back(self, lost: Lost) -> Ending | None:
         try:
             return await first_of(
                 until_told(self._commands),
                 report_progress(self._equipment),
-                self._returner.come_back(since),
+                self._returner.come_back(lost),
             )
         except MeetingError as error:
             # The disk failed meanwhile.

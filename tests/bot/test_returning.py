@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from bot.endings import Ending
+from bot.endings import Ending, Lost
 from bot.returning import (
     MOST_RETURNS,
     RETURNS_WITHIN_SECONDS,
@@ -83,6 +83,10 @@ def test_what_is_worth_another_attempt(error: MeetingError, attempt: int, away: 
     assert judge(error, attempt, away, LIMITS) is None
 
 
+def lost(clock: ManualClock, *, answers: bool = False) -> Lost:
+    return Lost("the page crashed", clock.monotonic(), answers)
+
+
 class Door:
     """Answers attempts with these errors, then lets the bot in."""
 
@@ -109,7 +113,7 @@ async def result(clock: ManualClock, task: asyncio.Task[Ending | None]) -> Endin
 async def come_back(door: Door, limits: ReturnLimits = LIMITS) -> Ending | None:
     clock = ManualClock()
     returner = Returner(door.enter, limits, clock)
-    return await result(clock, asyncio.create_task(returner.come_back(clock.monotonic())))
+    return await result(clock, asyncio.create_task(returner.come_back(lost(clock))))
 
 
 async def test_the_bot_tries_again_until_it_is_in() -> None:
@@ -137,15 +141,25 @@ async def test_a_browser_that_does_not_start_is_our_fault_after_a_few_attempts()
     assert door.attempts == LIMITS.attempts
 
 
-async def test_a_page_that_dies_again_and_again_is_given_up() -> None:
+@pytest.mark.parametrize(
+    ("answers", "failure"),
+    [(False, FailureCode.INTERNAL_ERROR), (True, FailureCode.NETWORK_LOSS)],
+    ids=["page", "network"],
+)
+async def test_a_bot_that_falls_out_again_and_again_gives_up(
+    answers: bool, failure: FailureCode
+) -> None:
+    """Our own page that keeps dying is never billed; a network that does not hold may be."""
     door, clock = Door([]), ManualClock()
     returner = Returner(door.enter, LIMITS, clock)
     for _ in range(MOST_RETURNS):
-        assert await returner.come_back(clock.monotonic()) is None
-    ending = await returner.come_back(clock.monotonic())
+        assert await returner.come_back(lost(clock, answers=answers)) is None
+    ending = await returner.come_back(lost(clock, answers=answers))
     assert ending is not None
-    assert isinstance(ending.failure, BotFault)
-    assert "died 7 times" in ending.failure.message
+    assert ending.failure is not None
+    assert ending.failure.failure is failure
+    assert "7 times within 10 minutes" in ending.failure.message
+    assert "the page crashed" in ending.failure.message
     assert door.attempts == MOST_RETURNS
 
 
@@ -153,7 +167,7 @@ async def test_returns_long_ago_are_forgotten() -> None:
     door, clock = Door([]), ManualClock()
     returner = Returner(door.enter, LIMITS, clock)
     for _ in range(3 * MOST_RETURNS):
-        assert await returner.come_back(clock.monotonic()) is None
+        assert await returner.come_back(lost(clock)) is None
         clock.advance(RETURNS_WITHIN_SECONDS / 4)
 
 

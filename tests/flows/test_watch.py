@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
+from core.clock import SystemClock
 from core.database import LEASES_CHANNEL, Database
 from core.errors import StaleAttempt, Unavailable
 from core.jobs import leases, service
@@ -17,6 +19,8 @@ from core.jobs.failures import FailureCode
 from core.jobs.lifecycle import Status
 from core.jobs.models import Job
 from core.secrets import SecretBox
+from core.settings import Settings
+from flows import watch as watch_module
 from flows.revival import Standing
 from flows.watch import MOST_ATTEMPTS, MOST_STARTS, PATIENCE_SECONDS, Watcher
 from tests.support.clock import ManualClock
@@ -280,3 +284,37 @@ async def test_jobs_that_are_over_or_not_begun_are_not_watched(watch: Watch) -> 
     await watch.watcher.look()
     watch.clock.advance(60)
     assert await watch.watcher.look() == 0
+
+
+async def test_of_two_watchers_one_watches_and_the_other_takes_over(
+    watch: Watch, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D10: each machine may run one."""
+    monkeypatch.setattr(watch_module, "LOOK_SECONDS", 0.05)
+    settings = Settings(data_dir=tmp_path)
+
+    def start(runs: FakeRuns) -> asyncio.Task[None]:
+        watcher = Watcher(database, runs, SystemClock(), lease_seconds=0.2)
+        return asyncio.create_task(
+            watch_module._keep_watch(watcher, database, settings, SystemClock())
+        )
+
+    async def until(holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not holds():
+                await asyncio.sleep(0.02)
+
+    first, second = FakeRuns(), FakeRuns()
+    tasks = [start(first)]
+    await until(settings.watch_mark.exists)
+    settings.watch_mark.unlink()
+    tasks.append(start(second))
+    await until(settings.watch_mark.exists)
+    job = await watch.live()
+    await until(lambda: first.scheduled == [f"run-of-{job.id}"])
+    assert second.scheduled == []
+    tasks[0].cancel()
+    await until(lambda: second.scheduled == [f"run-of-{job.id}"])
+    assert len(first.scheduled) == 1
+    tasks[1].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
