@@ -48,7 +48,7 @@ WINDOW_SECONDS: Final = 30.0
 ROUNDS: Final = 3
 REQUESTS: Final = 96
 AT_ONCE: Final = 16
-END_SECONDS: Final = 240.0
+END_SECONDS: Final = 400.0
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,14 @@ class Office:
             return {move.job_id: move.at for move in found.all()}
 
     async def until(self, jobs: Collection[str], event: Event) -> dict[str, datetime]:
-        async with asyncio.timeout(END_SECONDS):
-            while len(moments := await self.moments(jobs, event)) < len(jobs):
-                await asyncio.sleep(0.5)
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                while len(moments := await self.moments(jobs, event)) < len(jobs):
+                    await asyncio.sleep(0.5)
+        except TimeoutError:
+            raise RuntimeError(
+                f"only {len(moments)} of {len(jobs)} jobs had {event} after {END_SECONDS:g} s"
+            ) from None
         return moments
 
     async def end(self, jobs: Sequence[str]) -> None:
@@ -115,7 +120,9 @@ async def measure(
     async with _office(settings, say) as office:
         for name, step in steps.items():
             if name in groups:
-                figures += await step(office)
+                for figure in await step(office):
+                    say(f"  {figure.name}: {figure.value:.2f} {figure.unit} ({figure.note})")
+                    figures.append(figure)
     return figures
 
 

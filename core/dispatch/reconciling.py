@@ -9,6 +9,7 @@ Jobs whose process has begun are not its business: they have a lease, and those 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 # Younger rows are still in the hands of the request that made them.
 REPAIR_AFTER: Final = timedelta(seconds=5)
 REPAIR_BATCH: Final = 100
+AT_ONCE: Final = 8
 # Runs looked at in one round: those due soon always, of the others a page at a time.
 SOON: Final = timedelta(minutes=5)
 PAGE: Final = 500
@@ -76,8 +78,10 @@ class Reconciler:
             placed = await dispatched_jobs(
                 session, now=now, soon=SOON, older_than=REPAIR_AFTER, page=number, limit=PAGE
             )
-        for job in missing:
-            await self._submit(job, now)
+        # Several at once: after an outage a hundred runs are missing, and one takes its time.
+        for start in range(0, len(missing), AT_ONCE):
+            batch = missing[start : start + AT_ONCE]
+            await asyncio.gather(*(self._submit(job, now) for job in batch))
         await self._compare(placed, now)
         return Tally(self._made, self._moved, self._ended)
 
