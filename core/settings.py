@@ -16,6 +16,13 @@ Port = Annotated[int, Field(ge=1, le=65_535)]
 Positive = Annotated[float, Field(gt=0)]
 
 
+def _comma_list(value: object) -> object:
+    """As an environment variable a list is one text."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
 class ApiSettings(BaseModel):
     """The HTTP API. `public_url` is how customers reach it; links are built from it."""
 
@@ -81,7 +88,12 @@ class BotSettings(BaseModel):
     lease_seconds: Positive = 10
     bundle_seconds: Positive = 3
     # Names of other companies' bots, besides Otter, Fireflies and Read (PL-13).
-    competing_bots: tuple[str, ...] = ()
+    competing_bots: Annotated[tuple[str, ...], NoDecode] = ()
+
+    @field_validator("competing_bots", mode="before")
+    @classmethod
+    def _split_names(cls, value: object) -> object:
+        return _comma_list(value)
 
 
 class SandboxSettings(BaseModel):
@@ -141,9 +153,7 @@ class Settings(BaseSettings):
     @field_validator("encryption_keys", "trusted_origins", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
+        return _comma_list(value)
 
     @field_validator("trusted_origins")
     @classmethod
