@@ -11,6 +11,7 @@ from bot.competing import Notetakers
 from bot.platforms.observations import ParticipantSeen, RosterSeen
 from bot.roster import MAX_NAME_LENGTH, Roster, clean_name
 from core.ids import ULID_PATTERN
+from core.settings import BotSettings
 
 pytestmark = pytest.mark.unit
 
@@ -137,3 +138,10 @@ def test_the_operator_may_name_more_notetakers() -> None:
     assert notetakers.name_of("Gonggong") is None
     assert notetakers.name_of("Otter.ai") == "Otter"
     assert not Roster(notetakers).humans
+
+
+def test_notetakers_survive_the_environment_of_a_child() -> None:
+    """PL-13: names in an environment variable, or none."""
+    assert BotSettings.model_validate({"competing_bots": ""}).competing_bots == ()
+    names = BotSettings.model_validate({"competing_bots": "Gong, tl;dv"}).competing_bots
+    assert names == ("Gong", "tl;dv")

@@ -255,7 +255,7 @@ async def test_a_muted_person_is_shown_as_muted(client: SandboxClient, browsers:
 
 
 async def test_somebody_is_pinned_by_their_tile_or_their_name(
-    client: SandboxClient, browsers: Browsers
+    client: SandboxClient, browsers: Browsers, until: Until
 ) -> None:
     """API-12: large in the view of who pins, and only there; one at a time."""
     room = await client.create_room(RoomOptions(video=False))
@@ -269,9 +269,13 @@ async def test_somebody_is_pinned_by_their_tile_or_their_name(
     await ada.get_by_test_id("pin-person").click()
     await expect(pinned).to_have_attribute("data-display-name", "Ada Park")
     await expect(ada.get_by_test_id("pin-person")).to_have_attribute("aria-pressed", "true")
-    view = await client.room(room.room_id)
-    names = {one.participant_id: one.display_name for one in view.participants}
-    assert [names[one.pinned] for one in view.participants if one.pinned] == ["Ada Park"]
+
+    async def told_to_the_room() -> bool:
+        people = (await client.room(room.room_id)).participants
+        names = {one.participant_id: one.display_name for one in people}
+        return [names[one.pinned] for one in people if one.pinned] == ["Ada Park"]
+
+    await until(told_to_the_room)
     await ada.get_by_test_id("pin-person").click()
     await expect(pinned).to_have_count(0)
     await expect(tiles.get_by_test_id("pin")).to_have_count(3)

@@ -151,6 +151,8 @@ async function outputImage(blob) {
   let timer = 0;
   outputPaint(picture);
   const play = async () => {
+    // What was painted before the track was taken is not sent.
+    outputPaint(picture);
     timer = setInterval(() => outputPaint(picture), OUTPUT_PICTURE_MS);
   };
   const drop = () => {

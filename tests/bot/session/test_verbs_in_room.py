@@ -75,11 +75,16 @@ async def test_chat_pin_and_screenshot(
         assert sent.room is not None
         people = (await client.room(sent.room.room_id)).participants
         names = {one.participant_id: one.display_name for one in people}
-        assert names[(await bot_of(client, sent)).pinned or ""] == "Ben Ortiz"
+
+        async def pins(name: str) -> bool:
+            """The room hears of it a moment after the click."""
+            return names.get((await bot_of(client, sent)).pinned or "") == name
+
+        await until(lambda: pins("Ben Ortiz"))
         ada = next(one for one in session._observer.roster.others if "Ada" in one.display_name)
         for _ in range(2):
             await sent.tell(Verb.PIN, {"participantId": ada.id, "displayName": None})
-            assert names[(await bot_of(client, sent)).pinned or ""] == "Ada Park"
+            await until(lambda: pins("Ada Park"))
         nobody = await sent.channel.issue(Verb.PIN, {"participantId": "prt_x", "displayName": None})
         await sent.channel.until(lambda channel: nobody in channel.settled)
         assert sent.channel.settled[nobody][0] is Outcome.REFUSED
