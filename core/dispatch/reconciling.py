@@ -81,7 +81,12 @@ class Reconciler:
         # Several at once: after an outage a hundred runs are missing, and one takes its time.
         for start in range(0, len(missing), AT_ONCE):
             batch = missing[start : start + AT_ONCE]
-            await asyncio.gather(*(self._submit(job, now) for job in batch))
+            ends = await asyncio.gather(
+                *(self._submit(job, now) for job in batch), return_exceptions=True
+            )
+            for failure in ends:
+                if failure is not None:
+                    raise failure
         await self._compare(placed, now)
         return Tally(self._made, self._moved, self._ended)
 
