@@ -121,7 +121,8 @@ async def measure(
         for name, step in steps.items():
             if name in groups:
                 for figure in await step(office):
-                    say(f"  {figure.name}: {figure.value:.2f} {figure.unit} ({figure.note})")
+                    base = "" if figure.ratio is None else f", {figure.ratio:.2f} of the baseline"
+                    say(f"  {figure.name}: {figure.value:.2f} {figure.unit}{base} ({figure.note})")
                     figures.append(figure)
     return figures
 
