@@ -40,7 +40,7 @@ check: $(READY) $(TSC) ## ruff, mypy, import-linter, tsc
 bench: $(READY) ## Measure what a bot costs, beside its baselines; writes bench/results.json
 	@$(BIN)/python -m bench
 
-faults: $(READY) ## Meetings with faults: SEED=1 ROUNDS=11 FROM=0, results in .meetbot
+faults: $(READY) ## Meetings with faults: SEED=1 ROUNDS=12 FROM=0, results in .meetbot
 	@$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(FROM),--from $(FROM))
 

@@ -22,6 +22,7 @@ from core.database import migrate
 from core.postgres import PrivatePostgres
 from core.settings import Settings
 from meetbot_server import environment, prefect_setup, secrets_file
+from meetbot_server.database_keeper import kept
 from meetbot_server.supervisor import ChildSpec, Supervisor, python
 
 LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
@@ -120,7 +121,7 @@ class Stack:
         self._say("starting PostgreSQL")
         server = PrivatePostgres(self.settings.data_dir / "postgres")
         urls = await asyncio.to_thread(server.start)
-        self._exit.callback(server.stop)
+        await self._exit.enter_async_context(kept(server, self._clock))
         return Databases(SecretStr(urls.meetbot), SecretStr(urls.prefect))
 
     async def _start_prefect(self, databases: Databases) -> None:

@@ -84,7 +84,7 @@ def _spread(values: Sequence[float], digits: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make faults")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--from", dest="first", type=int, default=0)
     given = parser.parse_args()
     console = Console(width=150, highlight=False)

@@ -59,6 +59,11 @@ async def injected(product: RunningStack, fault: Fault, job_id: str) -> AsyncIte
         with gate.closed():
             yield
             await asyncio.sleep(OUTAGE_SECONDS)
+    elif fault is Fault.DATABASE_KILLED:
+        for process in _database(product):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        yield
     elif fault is Fault.DATABASE:
         for process in _database(product):
             process.suspend()

@@ -23,6 +23,7 @@ class Fault(StrEnum):
     PREFECT = "Prefect server killed"
     API = "API killed"
     DATABASE = "database stopped for a while"
+    DATABASE_KILLED = "database killed"
     STORAGE = "storage away for a while"
     RECEIVER = "receiver away for a while"
 
