@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+import psycopg
+
 from core.clock import Clock
 from core.errors import Unavailable
 from core.postgres import PrivatePostgres
@@ -38,9 +40,9 @@ async def _keep(server: PrivatePostgres, clock: Clock) -> None:
         starting = asyncio.ensure_future(asyncio.to_thread(server.start))
         try:
             await asyncio.shield(starting)
-        except Unavailable as error:
-            # Its last processes may hold its memory for a moment longer.
-            log.warning("PostgreSQL does not start: %s", error.message)
+        except (Unavailable, psycopg.Error, OSError) as error:
+            # Its last processes may hold its memory for a moment longer, or it died again.
+            log.warning("PostgreSQL does not start: %s", error)
         except asyncio.CancelledError:
             # A server that is just starting must be stopped, too.
             await asyncio.gather(starting, return_exceptions=True)
