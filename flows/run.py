@@ -119,7 +119,7 @@ class MeetingRun:
             on_event=self._postman.wake,
         )
         keeper = asyncio.create_task(self._keep_lease(self._channel), name="lease")
-        self._stack.callback(keeper.cancel)
+        self._stack.push_async_callback(_ended, keeper)
         if self.status in BEFORE_ROOM:
             self._past = Past(status=self.status)
         else:
@@ -349,3 +349,9 @@ class MeetingRun:
                 )
                 self.status = moved.status
         self._postman.wake()
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Cancel it and wait, so that no transaction of it outlives the run."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -13,33 +13,32 @@ from core.errors import Unavailable
 from core.settings import PrefectSettings
 from flows.revival import PrefectRevival, Standing
 from tests.support.ports import free_port
-from tests.support.postgres import TestServer
-from tests.support.prefect_server import AUTH, running_prefect_server
+from tests.support.prefect_server import AUTH
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 
-@pytest.fixture(scope="module")
-def settings(postgres: TestServer) -> Iterator[PrefectSettings]:
-    with running_prefect_server(postgres) as running:
-        yield running
-
-
 @pytest.fixture
-async def http(settings: PrefectSettings) -> AsyncIterator[httpx.AsyncClient]:
+async def http(prefect_server: PrefectSettings) -> AsyncIterator[httpx.AsyncClient]:
     user, _, password = AUTH.partition(":")
     async with httpx.AsyncClient(
-        base_url=settings.api_url, auth=(user, password), timeout=20, trust_env=False
+        base_url=prefect_server.api_url, auth=(user, password), timeout=20, trust_env=False
     ) as client:
         flow = (await client.post("/flows/", json={"name": "meeting"})).json()
-        deployment = {"name": "meeting", "flow_id": flow["id"], "parameter_openapi_schema": {}}
+        await client.post("/work_pools/", json={"name": "revivals", "type": "meetbot"})
+        deployment = {
+            "name": "meeting",
+            "flow_id": flow["id"],
+            "work_pool_name": "revivals",
+            "parameter_openapi_schema": {},
+        }
         (await client.post("/deployments/", json=deployment)).raise_for_status()
         yield client
 
 
 @pytest.fixture
-async def runs(settings: PrefectSettings) -> AsyncIterator[PrefectRevival]:
-    async with PrefectRevival(settings) as revival:
+async def runs(prefect_server: PrefectSettings) -> AsyncIterator[PrefectRevival]:
+    async with PrefectRevival(prefect_server) as revival:
         yield revival
 
 

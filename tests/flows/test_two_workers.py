@@ -21,7 +21,7 @@ from core.dispatch.queues import machine_queue
 from core.settings import PrefectSettings
 from flows.forks import MeetingForks
 from flows.worker import MeetingWorker
-from tests.flows.deaths import StrangeDeaths
+from tests.flows.deaths import NotedDeaths
 from tests.support.prefect_server import AUTH
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
@@ -90,7 +90,7 @@ async def test_each_run_is_taken_once_and_a_machines_own_work_by_that_machine(
                     name=name,
                     forks=fork,
                     cancel_job=cancel,
-                    deaths=StrangeDeaths(),
+                    deaths=NotedDeaths(),
                 )
             )
             for name, fork in forks.items()

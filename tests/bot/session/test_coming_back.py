@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -75,7 +76,8 @@ def cut_network(chromium: Chromium) -> None:
         (kill_browser, "browser crashed"),
         (kill_page, "page crashed"),
         (freeze_page, "did not answer"),
-        (cut_network, "connections to the meeting were dead"),
+        # Both are true; on a busy machine the page may be the first to notice.
+        (cut_network, "connections to the meeting were dead|the page lost the room"),
     ],
     ids=["killed-browser", "killed-page", "frozen-page", "cut-network"],
 )
@@ -106,7 +108,7 @@ async def test_the_bot_comes_back_into_the_same_recording(
     assert sent.channel.events == [Event.BOT_STARTED, Event.ADMITTED, Event.MEDIA_CAPTURED]
     result = recorded(sent)
     (gap,) = result.gaps
-    assert reason in gap.reason
+    assert re.search(reason, gap.reason)
     assert 0 < gap.end_ms - gap.start_ms < 1000 * away + 5000
     length_ms = {file.end_offset_ms for file in result.media}
     assert len(length_ms) == 1
