@@ -23,10 +23,10 @@ from core.jobs.models import Job
 # CPU-seconds a minute of one bot with three speakers, by what it records besides their audio:
 # measured by `make bench`, rounded up.
 COSTS: Final[Mapping[str, float]] = {
-    "off": 10.0,
-    "screenshare": 13.0,
-    "participants": 14.0,
-    "tab": 28.0,
+    "off": 12.0,
+    "screenshare": 15.0,
+    "participants": 16.0,
+    "tab": 41.0,
 }
 # A simulated bot has no browser.
 SIMULATED_COST: Final = 1.5
