@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.control import Outcome, Verb
+from bot.returning import Past
 from bot.session import MeetingSession
 from core.clock import SystemClock
 from core.ids import new_id
@@ -91,9 +92,10 @@ class Senders:
         auto_leave: AutoLeavePolicy | None = None,
         video: Any = "off",
         origin: str | None = None,
+        past: Past | None = None,
         **job: Any,
     ) -> Sent:
-        """A bot on its way to a new room, or to `room_url`."""
+        """A bot on its way to a new room, or to `room_url`; after earlier attempts with `past`."""
         created = None
         if "room_url" not in job:
             created = await self._client.create_room(room or RoomOptions(video=False))
@@ -125,12 +127,14 @@ class Senders:
             ),
         )
         channel = MemoryChannel()
+        if past is not None:
+            channel.status = past.status
         storage = LocalStorage(
             self._data_dir / "storage",
             files_url="http://127.0.0.1:9",
             link_secret=SecretStr("a long and random text"),
         )
-        session = MeetingSession(spec, settings, channel, SystemClock(), storage=storage)
+        session = MeetingSession(spec, settings, channel, SystemClock(), past, storage)
         return Sent(session, channel, created, settings.work_dir / spec.job_id, storage)
 
 

@@ -7,10 +7,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
+import psutil
 import pytest
 
 from bot.control import Moved, Outcome, Verb
 from bot.recording.finalize import finalize
+from bot.returning import Past
 from core.jobs.lifecycle import Event, RecordingState, Status
 from core.recordings.recording import Recording, Span
 from sandbox.schemas import RoomOptions
@@ -140,3 +142,37 @@ def picture_times(path: Path) -> list[float]:
 
 def within(moment: float, pauses: tuple[Span, ...]) -> bool:
     return any(pause.start_ms + NEAR_MS < moment < pause.end_ms - NEAR_MS for pause in pauses)
+
+
+async def test_a_paused_recording_stays_paused_in_the_next_process_and_after_its_browser_died(
+    senders: Senders,
+) -> None:
+    """LC-05, LC-06, D10: who comes back goes on as the bot was told before."""
+    past = Past(status=Status.RECORDING, recording_state=RecordingState.PAUSED)
+    sent = await senders.send(RoomOptions(video=False), past=past, fence=2)
+    async with sent.session as session:
+        await session.join()
+        capture = asyncio.create_task(session.capture())
+        await sent.channel.until(lambda channel: channel.progress is not None, 40)
+        await seconds_go_by(sent, 3)
+        first = session._chromium
+        assert first is not None
+        assert first.pid is not None
+        psutil.Process(first.pid).kill()
+        await sent.channel.until(lambda _: session._chromium not in (None, first), 60)
+        await seconds_go_by(sent, 3)
+        assert session._recorder.paused
+        assert not session._recorder.media_captured.is_set()
+        await sent.tell(Verb.RESUME)
+        await asyncio.wait_for(session._recorder.media_captured.wait(), 30)
+        await seconds_go_by(sent, 4)
+        await sent.channel.issue(Verb.LEAVE)
+        await capture
+    moved = [report.event for report in sent.channel.reports if isinstance(report, Moved)]
+    assert moved == [Event.RECORDING_RESUMED]
+    recording = finalize(sent.work_dir)
+    assert 2 <= recording.recorded_seconds <= 8
+    assert recording.pauses[0].start_ms == 0
+    assert recording.media
+    for file in recording.media:
+        assert decibels(part(decode(file.path), 0, recording.pauses[-1].end_ms - 300)) < -70
