@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -63,7 +63,9 @@ class Machine:
         """The next process, once the lease of the one before has run out."""
         self.book.clock.advance(60)
         self.attempts += 1
-        run = MeetingRun(self.resources, self.job.id, f"process-{self.attempts}")
+        # Time stands still in a process that dies: it renews nothing.
+        alone = replace(self.resources, clock=ManualClock(self.book.clock.now()))
+        run = MeetingRun(alone, self.job.id, f"process-{self.attempts}")
         await self.exits.enter_async_context(run)
         await run.dispatch()
         await run.join()
