@@ -13,13 +13,14 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
+from tests.faults.patience import patient
 from tests.faults.plan import plan
 from tests.faults.rounds import Result, play
 from tests.support.stack import running_stack
@@ -33,7 +34,12 @@ async def run(seed: int, numbers: Sequence[int], console: Console) -> list[Resul
     turns = asyncio.Semaphore(TOGETHER)
     log = Path(".meetbot") / f"faults-{seed}.jsonl"
     log.parent.mkdir(exist_ok=True)
-    async with running_stack() as product:
+    async with (
+        running_stack() as running,
+        patient(running.api) as api,
+        patient(running.prefect) as prefect,
+    ):
+        product = replace(running, api=api, prefect=prefect)
 
         async def one(number: int) -> None:
             async with turns:
