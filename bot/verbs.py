@@ -25,7 +25,13 @@ from bot.platforms.room import Room
 from bot.roster import Roster
 from bot.switching import RecordingSwitch
 from core.clock import Clock, rfc3339
-from core.errors import BadInput, MeetbotError, NotFound, StaleAttempt
+from core.errors import (
+    BadInput,
+    MeetbotError,
+    NotFound,
+    StaleAttempt,
+    UnsupportedOnPlatform,
+)
 from core.jobs.verbs import ONCE
 from core.recordings.recording import Participant
 
@@ -39,13 +45,6 @@ OUTPUT_SECONDS: Final = 60.0
 _LATE: Final = {True: Outcome.UNKNOWN, False: Outcome.REFUSED}
 
 Deed = Callable[[Room, Command], Awaitable[Mapping[str, Any] | None]]
-
-
-class Unsupported(MeetbotError):
-    """The platform of this meeting has no such thing (PL-16)."""
-
-    code = "unsupported_on_platform"
-    blame = "customer"
 
 
 class Performer:
@@ -221,7 +220,7 @@ class Performer:
 
 def _need(offered: bool, what: str) -> None:
     if not offered:
-        raise Unsupported(f"This meeting's platform has no {what}.")
+        raise UnsupportedOnPlatform(f"This meeting's platform has no {what}.")
 
 
 def _png_size(png: bytes) -> tuple[int, int]:

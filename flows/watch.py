@@ -16,11 +16,12 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 from core.clock import Clock
 from core.database import LEASES_CHANNEL, Database
-from core.dispatch.base import Dispatcher
+from core.dispatch.base import RunPhase, Runs, RunSeen
+from core.dispatch.prefect import PrefectDispatcher
 from core.errors import InvalidState, MeetbotError, Unavailable
 from core.jobs import leases, service
 from core.jobs.failures import ExitReason, FailureCode
@@ -28,7 +29,6 @@ from core.jobs.leases import Lease
 from core.jobs.settlement import Settlement, settle
 from core.settings import Settings
 from flows.resources import open_resources
-from flows.revival import PrefectRevival, Revival, Standing
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +42,6 @@ PATIENCE_SECONDS: Final = 30.0
 MOST_ATTEMPTS: Final = 8
 MOST_STARTS: Final = 5
 MOST_JOBS: Final = 20_000
-
-
-class Runs(Revival, Dispatcher, Protocol):
-    """Flow runs: made, ended, brought back."""
 
 
 @dataclass
@@ -121,21 +117,21 @@ class Watcher:
             await self._give_up(lease)
             return
         flow_run_id = lease.flow_run_id
-        standing = await self._runs.standing(flow_run_id) if flow_run_id else Standing.LOST
-        cancelled = standing is Standing.CANCELLED or lease.cancel_requested
+        seen = await self._seen(flow_run_id) if flow_run_id else None
+        phase = seen.phase if seen is not None else None
+        cancelled = phase is RunPhase.CANCELLED or lease.cancel_requested
         if cancelled and await self._cancelled(lease):
             return
         watched.started_at = now
-        if standing is Standing.WAITING:
+        if phase is RunPhase.WAITING:
             # For a worker, which may take its time to come; that is no failed start.
             return
         watched.starts += 1
-        if flow_run_id is None or standing is Standing.LOST:
+        if flow_run_id is None or phase is None:
             await self._make_run(lease)
         else:
-            await self._runs.schedule(
-                flow_run_id, f"The process of attempt {lease.fence} died; the next one takes over."
-            )
+            why = f"The process of attempt {lease.fence} died; the next one takes over."
+            await self._runs.move(flow_run_id, self._clock.now(), why)
         log.warning("%s lost its process in attempt %d", lease.job_id, lease.fence)
 
     async def _cancelled(self, lease: Lease) -> bool:
@@ -147,6 +143,10 @@ class Watcher:
                 await self._runs.cancel(lease.flow_run_id)
             return done.over
         return False
+
+    async def _seen(self, flow_run_id: str) -> RunSeen | None:
+        """How a run stands whose process is known to be dead; None when Prefect has lost it."""
+        return (await self._runs.look([flow_run_id])).get(flow_run_id)
 
     async def _make_run(self, lease: Lease) -> None:
         """Prefect has lost the run."""
@@ -169,7 +169,7 @@ class Watcher:
             await settle(session, lease.job_id, failed, now=self._clock.now(), fence=lease.fence)
         log.error("%s is given up after %d attempts", lease.job_id, lease.fence)
         if lease.flow_run_id is not None:
-            await self._runs.give_up(lease.flow_run_id, f"internal_error: {detail}")
+            await self._runs.fail(lease.flow_run_id, f"internal_error: {detail}")
 
 
 async def run(settings: Settings) -> None:
@@ -180,7 +180,7 @@ async def run(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     async with (
         open_resources(settings) as resources,
-        PrefectRevival(settings.prefect) as runs,
+        PrefectDispatcher(settings.prefect) as runs,
     ):
         watcher = Watcher(
             resources.database,

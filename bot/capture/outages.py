@@ -6,6 +6,7 @@ from typing import Final
 
 from bot.recording.journal import JournalWriter
 from core.recordings.journal import GapMarked
+from core.recordings.recording import Span
 
 # Back in the room, and nobody sends: after so long the quiet is the meeting's own.
 QUIET_MS: Final = 3000.0
@@ -21,7 +22,7 @@ class Outages:
     def __init__(self, journal: JournalWriter, t0_ms: float) -> None:
         self._journal = journal
         self._t0_ms = t0_ms
-        self._covered_ms = 0.0
+        self._over: list[Span] = []
         self._since_ms: float | None = None
         self._back_ms: float | None = None
         self._reason = ""
@@ -30,10 +31,11 @@ class Outages:
     def open(self) -> bool:
         return self._since_ms is not None
 
-    def covered_ms(self, now_ms: float) -> float:
-        """How much of the recording is gaps until now."""
-        running = now_ms - self._since_ms if self._since_ms is not None else 0.0
-        return self._covered_ms + max(0.0, running)
+    def until(self, now_ms: float) -> list[Span]:
+        """The gaps up to now, in ms since 1970."""
+        if self._since_ms is None or self._since_ms >= now_ms:
+            return list(self._over)
+        return [*self._over, Span(round(self._since_ms), round(now_ms), self._reason)]
 
     def begin(self, since_ms: float, reason: str) -> None:
         """Nothing is recorded since then; a gap that is open already goes on."""
@@ -67,7 +69,7 @@ class Outages:
             return
         at_ms = max(at_ms, self._since_ms)
         self._mark(at_ms)
-        self._covered_ms += at_ms - self._since_ms
+        self._over.append(Span(round(self._since_ms), round(at_ms), self._reason))
         self._since_ms = self._back_ms = None
 
     def _mark(self, end_ms: float) -> None:

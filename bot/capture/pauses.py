@@ -11,6 +11,7 @@ from typing import Final
 
 from bot.recording.journal import JournalWriter
 from core.recordings.journal import PauseMarked
+from core.recordings.recording import Span
 
 _OPEN: Final = float("inf")
 
@@ -50,6 +51,8 @@ class Pauses:
                 return True
         return False
 
-    def total_ms(self, now_ms: float) -> float:
-        """How much of the time up to now was paused."""
-        return sum(min(until, now_ms) - since for since, until in self._spans)
+    def until(self, now_ms: float) -> list[Span]:
+        """The pauses up to now, in ms since 1970."""
+        return [
+            Span(round(since), round(min(until, now_ms)), "paused") for since, until in self._spans
+        ]

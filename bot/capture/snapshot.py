@@ -8,6 +8,7 @@ from typing import Final
 from bot.capture.pauses import Pauses
 from bot.capture.running import Running
 from bot.control import Progress, Speaking
+from bot.recording.timeline import covered_ms
 from core.clock import from_epoch_ms
 from core.recordings.recording import Participant
 
@@ -31,7 +32,7 @@ def snapshot(
     at = from_epoch_ms(now_ms)
     if running is None:
         return Progress(at, before_seconds, 0)
-    free_ms = running.outages.covered_ms(now_ms) + pauses.total_ms(now_ms)
+    free_ms = covered_ms([*running.outages.until(now_ms), *pauses.until(now_ms)])
     recorded_ms = max(0.0, now_ms - running.t0_ms - free_ms)
     return Progress(
         at=at,

@@ -63,14 +63,24 @@ class RunBook(Protocol):
         """
         ...
 
-    async def move(self, flow_run_id: str, due: datetime) -> None:
+    async def move(self, flow_run_id: str, due: datetime, why: str = "") -> None:
         """Have a run that nobody works on start from `due` on, whatever state it is in.
+
+        `why` is what people read beside its new state.
 
         Raises:
             Unavailable: nobody was told; move it again.
         """
         ...
 
+    async def fail(self, flow_run_id: str, why: str) -> None:
+        """End a run that nobody works on as failed, whatever state it is in.
+
+        Raises:
+            Unavailable: nobody was told; fail it again.
+        """
+        ...
+
 
 class Runs(Dispatcher, RunBook, Protocol):
-    """Both: what the repair of runs needs."""
+    """Both: what the repair of runs and the watcher need."""

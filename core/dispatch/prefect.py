@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound, PrefectException
-from prefect.states import Cancelling, Scheduled
+from prefect.states import Cancelling, Failed, Scheduled
 
 from core.dispatch import queues
 from core.dispatch.base import RunPhase, RunSeen
@@ -122,12 +122,16 @@ class PrefectDispatcher:
             seen |= {str(run.id): _seen(run) for run in runs}
         return seen
 
-    async def move(self, flow_run_id: str, due: datetime) -> None:
+    async def move(self, flow_run_id: str, due: datetime, why: str = "") -> None:
+        await self._set(flow_run_id, Scheduled(scheduled_time=due, message=why or None))
+
+    async def fail(self, flow_run_id: str, why: str) -> None:
+        await self._set(flow_run_id, Failed(message=why))
+
+    async def _set(self, flow_run_id: str, state: State[Any]) -> None:
         async with self._talking() as client:
             # Forced, because Prefect lets no run leave a final state by itself.
-            await client.set_flow_run_state(
-                UUID(flow_run_id), Scheduled(scheduled_time=due), force=True
-            )
+            await client.set_flow_run_state(UUID(flow_run_id), state, force=True)
 
     async def _deployment(self, client: PrefectClient) -> UUID:
         if self._deployment_id is None:

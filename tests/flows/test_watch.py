@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from core.clock import SystemClock
 from core.database import LEASES_CHANNEL, Database
-from core.errors import StaleAttempt, Unavailable
+from core.dispatch.base import RunPhase
+from core.errors import StaleAttempt
 from core.jobs import leases, service
 from core.jobs.failures import FailureCode
 from core.jobs.lifecycle import Status
@@ -21,8 +21,8 @@ from core.jobs.models import Job
 from core.secrets import SecretBox
 from core.settings import Settings
 from flows import watch as watch_module
-from flows.revival import Standing
 from flows.watch import MOST_ATTEMPTS, MOST_STARTS, PATIENCE_SECONDS, Watcher
+from tests.core.dispatch.runs import MemoryRuns
 from tests.support.clock import ManualClock
 from tests.support.jobs import JobBook
 
@@ -32,41 +32,11 @@ LEASE_SECONDS = 10
 
 
 @dataclass
-class FakeRuns:
-    """Prefect's runs, all of them `standing`; `tests/flows/test_revival.py` has the real ones."""
-
-    state: Standing = Standing.STOPPED
-    scheduled: list[str] = field(default_factory=list)
-    made: list[str] = field(default_factory=list)
-    cancelled: list[str] = field(default_factory=list)
-    given_up: list[str] = field(default_factory=list)
-    down: bool = False
-
-    async def standing(self, flow_run_id: str) -> Standing:
-        if self.down:
-            raise Unavailable("Prefect is away.")
-        return self.state
-
-    async def schedule(self, flow_run_id: str, why: str) -> None:
-        self.scheduled.append(flow_run_id)
-
-    async def give_up(self, flow_run_id: str, why: str) -> None:
-        self.given_up.append(flow_run_id)
-
-    async def submit(self, job_id: str, due: datetime, tags: Sequence[str]) -> str:
-        self.made.append(job_id)
-        return f"new-run-of-{job_id}"
-
-    async def cancel(self, flow_run_id: str) -> None:
-        self.cancelled.append(flow_run_id)
-
-
-@dataclass
 class Watch:
     """A watcher and what it watches."""
 
     book: JobBook
-    runs: FakeRuns
+    runs: MemoryRuns
     watcher: Watcher
 
     @property
@@ -76,10 +46,20 @@ class Watch:
     async def live(self, status: Status = Status.RECORDING) -> Job:
         """A job that a process works on."""
         job = await self.book.add()
+        run_id = await self.runs.submit(job.id, self.book.now, [job.id])
+        self.runs.put(run_id, RunPhase.ACTIVE)
         async with self.book.database.begin() as session:
-            await service.set_flow_run(session, job.id, f"run-of-{job.id}", now=self.book.now)
+            await service.set_flow_run(session, job.id, run_id, now=self.book.now)
         await self.book.bring_to(job, status)
-        return job
+        return await self.book.read(job)
+
+    def run(self, job: Job, phase: RunPhase) -> None:
+        self.runs.put(str(job.flow_run_id), phase)
+
+    @property
+    def restarted(self) -> list[str]:
+        """The runs that were started again."""
+        return [run_id for run_id, _ in self.runs.moved]
 
     async def renew(self, job: Job, fence: int = 1) -> None:
         async with self.book.database.begin() as session:
@@ -95,7 +75,7 @@ class Watch:
 
 @pytest.fixture
 async def watch(database: Database, box: SecretBox, clock: ManualClock) -> Watch:
-    runs = FakeRuns()
+    runs = MemoryRuns(clock)
     watcher = Watcher(database, runs, clock, lease_seconds=LEASE_SECONDS)
     return Watch(await JobBook.open(database, box, clock), runs, watcher)
 
@@ -107,7 +87,7 @@ async def test_a_dead_process_gets_a_successor_once(watch: Watch, status: Status
     job = await watch.live(status)
     await watch.dead(job)
     assert await watch.watcher.look() == 1
-    assert watch.runs.scheduled == [f"run-of-{job.id}"]
+    assert watch.restarted == [job.flow_run_id]
     watch.clock.advance(5)
     assert await watch.watcher.look() == 0
     # The next attempt need not wait for a lease that nobody renews.
@@ -120,7 +100,7 @@ async def test_a_process_that_renews_is_never_disturbed(watch: Watch) -> None:
         assert await watch.watcher.look() == 0
         watch.clock.advance(LEASE_SECONDS / 3)
         await watch.renew(job)
-    assert watch.runs.scheduled == []
+    assert watch.restarted == []
 
 
 async def test_a_watcher_that_has_just_come_waits_a_whole_lease(watch: Watch) -> None:
@@ -199,28 +179,30 @@ async def test_prefect_away_is_tried_again(watch: Watch) -> None:
     assert await watch.watcher.look() == 0
     watch.runs.down = False
     assert await watch.watcher.look() == 1
-    assert watch.runs.scheduled == [f"run-of-{job.id}"]
+    assert watch.restarted == [job.flow_run_id]
 
 
 async def test_a_run_that_prefect_lost_is_made_again(watch: Watch) -> None:
     """D2."""
     job = await watch.live()
     await watch.dead(job)
-    watch.runs.state = Standing.LOST
+    watch.runs.lose(str(job.flow_run_id))
     await watch.watcher.look()
-    assert watch.runs.made == [job.id]
-    assert (await watch.book.read(job)).flow_run_id == f"new-run-of-{job.id}"
+    made = (await watch.book.read(job)).flow_run_id
+    assert watch.runs.keys == {job.id: made}
+    assert watch.runs.runs[str(made)].phase is RunPhase.WAITING
+    assert watch.restarted == []
 
 
 async def test_a_run_that_waits_for_a_worker_is_left_alone(watch: Watch) -> None:
     """However long it waits: that a worker is offline means nothing."""
     job = await watch.live()
     await watch.dead(job)
-    watch.runs.state = Standing.WAITING
+    watch.run(job, RunPhase.WAITING)
     for _ in range(20):
         await watch.watcher.look()
         watch.clock.advance(PATIENCE_SECONDS)
-    assert watch.runs.scheduled == []
+    assert watch.restarted == []
     assert (await watch.book.read(job)).status is Status.RECORDING
 
 
@@ -228,27 +210,27 @@ async def test_a_run_that_waits_for_a_worker_is_left_alone(watch: Watch) -> None
 async def test_a_job_cancelled_at_the_door_ends_as_cancelled(watch: Watch, where: str) -> None:
     job = await watch.live(Status.ENTERING_LOBBY)
     if where == "in the UI":
-        watch.runs.state = Standing.CANCELLED
+        watch.run(job, RunPhase.CANCELLED)
     else:
         async with watch.book.database.begin() as session:
             await service.request_cancel(session, job.id, now=watch.book.now)
     await watch.dead(job)
     await watch.watcher.look()
     assert (await watch.book.read(job)).status is Status.CANCELLED
-    assert watch.runs.scheduled == []
-    assert watch.runs.cancelled == [f"run-of-{job.id}"]
+    assert watch.restarted == []
+    assert watch.runs.runs[str(job.flow_run_id)].phase is RunPhase.CANCELLED
 
 
 async def test_a_job_cancelled_in_the_meeting_is_still_delivered(watch: Watch) -> None:
     """LC-13, AR-13."""
     job = await watch.live()
-    watch.runs.state = Standing.CANCELLED
+    watch.run(job, RunPhase.CANCELLED)
     await watch.dead(job)
     await watch.watcher.look()
     now = await watch.book.read(job)
     assert now.status is Status.RECORDING
     assert now.cancel_requested_at is not None
-    assert watch.runs.scheduled == [f"run-of-{job.id}"]
+    assert watch.restarted == [job.flow_run_id]
 
 
 async def test_a_job_is_given_up_after_so_many_attempts(watch: Watch) -> None:
@@ -260,8 +242,10 @@ async def test_a_job_is_given_up_after_so_many_attempts(watch: Watch) -> None:
     now = await watch.book.read(job)
     assert (now.status, now.failure_code) == (Status.FAILED, FailureCode.INTERNAL_ERROR)
     assert now.billed is False
-    assert watch.runs.given_up == [f"run-of-{job.id}"]
-    assert watch.runs.scheduled == []
+    ((failed, why),) = watch.runs.failed
+    assert failed == job.flow_run_id
+    assert why.startswith("internal_error: The bot's process died 8 times.")
+    assert watch.restarted == []
 
 
 async def test_starts_that_never_take_the_job_are_bounded(watch: Watch) -> None:
@@ -269,8 +253,10 @@ async def test_starts_that_never_take_the_job_are_bounded(watch: Watch) -> None:
     await watch.dead(job)
     for _ in range(MOST_STARTS + 5):
         await watch.watcher.look()
+        # It started, and died before it took the lease.
+        watch.run(job, RunPhase.ENDED)
         watch.clock.advance(PATIENCE_SECONDS)
-    assert len(watch.runs.scheduled) == MOST_STARTS
+    assert len(watch.restarted) == MOST_STARTS
     assert (await watch.book.read(job)).status is Status.FAILED
 
 
@@ -293,7 +279,7 @@ async def test_of_two_watchers_one_watches_and_the_other_takes_over(
     monkeypatch.setattr(watch_module, "LOOK_SECONDS", 0.05)
     settings = Settings(data_dir=tmp_path)
 
-    def start(runs: FakeRuns) -> asyncio.Task[None]:
+    def start(runs: MemoryRuns) -> asyncio.Task[None]:
         watcher = Watcher(database, runs, SystemClock(), lease_seconds=0.2)
         return asyncio.create_task(
             watch_module._keep_watch(watcher, database, settings, SystemClock())
@@ -304,17 +290,19 @@ async def test_of_two_watchers_one_watches_and_the_other_takes_over(
             while not holds():
                 await asyncio.sleep(0.02)
 
-    first, second = FakeRuns(), FakeRuns()
+    first, second = watch.runs, MemoryRuns(watch.clock)
     tasks = [start(first)]
     await until(settings.watch_mark.exists)
     settings.watch_mark.unlink()
     tasks.append(start(second))
     await until(settings.watch_mark.exists)
     job = await watch.live()
-    await until(lambda: first.scheduled == [f"run-of-{job.id}"])
-    assert second.scheduled == []
+    second.runs |= {str(job.flow_run_id): first.runs[str(job.flow_run_id)]}
+    await until(lambda: watch.restarted == [job.flow_run_id])
+    assert second.moved == []
+    second.put(str(job.flow_run_id), RunPhase.ENDED)
     tasks[0].cancel()
-    await until(lambda: second.scheduled == [f"run-of-{job.id}"])
-    assert len(first.scheduled) == 1
+    await until(lambda: len(second.moved) == 1)
+    assert len(first.moved) == 1
     tasks[1].cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -45,6 +45,7 @@ class Gate:
 
     def stop(self) -> None:
         self.shut()
+        self._do(self._settle())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(STEP_SECONDS)
         self._loop.close()
@@ -74,6 +75,15 @@ class Gate:
             self._server = None
         for writer in list(self._writers):
             writer.transport.abort()
+
+    async def _settle(self) -> None:
+        """Wait for whoever still serves a connection; those that do not end are ended."""
+        serving = asyncio.all_tasks() - {asyncio.current_task()}
+        if serving:
+            _, pending = await asyncio.wait(serving, timeout=1)
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)

@@ -8,7 +8,7 @@ import pytest
 
 from bot.capture.outages import QUIET_MS, Outages
 from bot.recording.journal import JournalWriter
-from bot.recording.timeline import lay_out
+from bot.recording.timeline import covered_ms, lay_out
 from core.jobs.failures import ExitReason
 from core.recordings.journal import Close, Open, StreamOpened, read_journal
 from core.recordings.recording import Span
@@ -50,10 +50,10 @@ def test_a_gap_ends_with_the_first_media_after_the_return(recording: Recording) 
     outages.look(at(12), None)
     outages.back(at(14))
     outages.look(at(14.5), None)
-    assert outages.covered_ms(at(14.5)) == 4500
+    assert covered_ms(outages.until(at(14.5))) == 4500
     outages.look(at(15), at(14.8))
     assert recording.gaps()[-1] == Span(10_000, 14_800, REASON)
-    assert outages.covered_ms(at(20)) == 4800
+    assert covered_ms(outages.until(at(20))) == 4800
 
 
 def test_when_nobody_speaks_the_gap_ends_with_the_return(recording: Recording) -> None:
@@ -89,10 +89,10 @@ def test_a_second_loss_before_any_media_is_the_same_gap(recording: Recording) ->
 
 def test_gaps_run_while_they_are_open(recording: Recording) -> None:
     outages = recording.outages
-    assert outages.covered_ms(at(5)) == 0
+    assert covered_ms(outages.until(at(5))) == 0
     outages.begin(at(10), REASON)
-    assert outages.covered_ms(at(13)) == 3000
+    assert covered_ms(outages.until(at(13))) == 3000
     outages.back(at(14))
     outages.look(at(15), at(15))
     outages.begin(at(30), REASON)
-    assert outages.covered_ms(at(31)) == 6000
+    assert covered_ms(outages.until(at(31))) == 6000

@@ -135,6 +135,23 @@ def onsets(sound: Samples) -> list[float]:
     return [float(one) for one in loud[starts]]
 
 
+async def test_an_outage_in_a_pause_is_free_once(tmp_path: Path) -> None:
+    """LC-06, D15: what people are shown meanwhile is what the bill will say."""
+    meeting = Meeting(tmp_path / "job")
+    await meeting.start(beeping())
+    await meeting.run(4)
+    await meeting.recorder.pause()
+    await meeting.run(2)
+    meeting.recorder.lost("the browser crashed", meeting.clock.monotonic())
+    await meeting.run(2)
+    await meeting.recorder.back()
+    await meeting.recorder.resume()
+    await meeting.run(4)
+    shown = meeting.recorder.progress().recorded_seconds
+    assert shown == pytest.approx(8, abs=0.1)
+    assert (await meeting.finish()).recorded_seconds == round(shown)
+
+
 async def test_a_pause_is_silent_free_and_moves_nothing(tmp_path: Path) -> None:
     """LC-06, D15: 12 s with a 4 s pause bill 8; what follows lies where it was said."""
     meeting = Meeting(tmp_path / "job")

@@ -20,6 +20,8 @@ class MemoryRuns:
     keys: dict[str, str] = field(default_factory=dict)
     down: bool = False
     looked_at: list[int] = field(default_factory=list)
+    moved: list[tuple[str, str]] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
 
     async def submit(self, job_id: str, due: datetime, tags: Sequence[str]) -> str:
         self._check()
@@ -37,12 +39,18 @@ class MemoryRuns:
         self.looked_at.append(len(flow_run_ids))
         return {run_id: self.runs[run_id] for run_id in flow_run_ids if run_id in self.runs}
 
-    async def move(self, flow_run_id: str, due: datetime) -> None:
+    async def move(self, flow_run_id: str, due: datetime, why: str = "") -> None:
         self._check()
         seen = self.runs[flow_run_id]
         self.runs[flow_run_id] = replace(
             seen, phase=RunPhase.WAITING, due=due, since=self.clock.now()
         )
+        self.moved.append((flow_run_id, why))
+
+    async def fail(self, flow_run_id: str, why: str) -> None:
+        self._check()
+        self.put(flow_run_id, RunPhase.ENDED)
+        self.failed.append((flow_run_id, why))
 
     def put(self, flow_run_id: str, phase: RunPhase, starts: int = 0) -> None:
         """What happens to a run behind our back."""

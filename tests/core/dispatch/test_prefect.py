@@ -17,6 +17,7 @@ from core.dispatch.prefect import PrefectDispatcher
 from core.dispatch.queues import NOW, QUEUE_PRIORITIES, SCHEDULED
 from core.errors import Unavailable
 from core.settings import PrefectSettings
+from tests.support.ports import free_port
 from tests.support.postgres import TestServer
 from tests.support.prefect_server import AUTH, running_prefect_server
 
@@ -25,6 +26,10 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 JOB = "job_01HXY1AB7M2QNTWA9YQRH5JEP6"
 TAGS = [JOB, "meet", "team_1"]
 HOUR = timedelta(hours=1)
+STATES = (
+    *("SCHEDULED", "PENDING", "RUNNING", "COMPLETED", "CRASHED", "FAILED"),
+    *("CANCELLING", "CANCELLED"),
+)
 
 
 @dataclass
@@ -157,11 +162,12 @@ async def test_a_run_is_moved_from_whatever_state_it_is_in(prefect: Prefect) -> 
     await prefect.deploy()
     later = datetime.now(UTC) + 2 * HOUR
     async with PrefectDispatcher(prefect.settings) as dispatcher:
-        for state in ("SCHEDULED", "CRASHED", "FAILED"):
+        for state in STATES:
             run_id = await dispatcher.submit(f"job_moved_{state}", later - HOUR, ["job"])
             if state != "SCHEDULED":
                 await prefect.set_state(run_id, state)
-            await dispatcher.move(run_id, later)
+            await dispatcher.move(run_id, later, "The process died.")
+            assert (await prefect.run(run_id))["state"]["message"] == "The process died."
             seen = (await dispatcher.look([run_id]))[run_id]
             assert (seen.phase, seen.due) == (RunPhase.WAITING, later)
             handed = await prefect.http.post(
@@ -169,3 +175,22 @@ async def test_a_run_is_moved_from_whatever_state_it_is_in(prefect: Prefect) -> 
                 json={"scheduled_before": (later - timedelta(minutes=1)).isoformat()},
             )
             assert run_id not in [entry["flow_run"]["id"] for entry in handed.json()]
+
+
+async def test_a_run_that_is_given_up_has_failed(prefect: Prefect) -> None:
+    """D10: even where Prefect takes it for completed."""
+    await prefect.deploy()
+    async with PrefectDispatcher(prefect.settings) as dispatcher:
+        for state in ("RUNNING", "COMPLETED"):
+            run_id = await dispatcher.submit(f"job_given_up_{state}", datetime.now(UTC), ["job"])
+            await prefect.set_state(run_id, state)
+            await dispatcher.fail(run_id, "internal_error: died too often")
+            run = await prefect.run(run_id)
+            assert run["state_type"] == "FAILED"
+            assert run["state"]["message"] == "internal_error: died too often"
+
+
+async def test_a_prefect_that_is_away_says_nothing_about_a_run() -> None:
+    async with PrefectDispatcher(PrefectSettings(port=free_port())) as dispatcher:
+        with pytest.raises(Unavailable):
+            await dispatcher.look(["8c2f3f3e-6d1b-4f60-9f53-0d3c44f3a0d1"])
