@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from bot.recording.bundles import journal_prefix
-from bot.recording.delivery import deliver
+from bot.recording.delivery import deliver, forget
 from bot.recording.delivery import discard as discard_delivered
 from bot.recording.finalize import finalize as make_final
 from core.errors import TranscriptionError
@@ -134,19 +134,24 @@ async def _store(transcript: Transcript, storage: Storage) -> None:
         await asyncio.to_thread(storage.put_bytes, f"{root}{name}", data, mime)
 
 
-async def discard(work_dir: Path, job_id: str, storage: Storage) -> None:
-    """Drop the journal in storage, then the local files; all of it was delivered."""
-    await asyncio.to_thread(discard_delivered, work_dir, storage, prefix(job_id))
+async def discard(work_dir: Path, job_id: str, storage: Storage) -> str | None:
+    """Drop the journal in storage, then the local files; all of it was delivered.
+
+    Returns what the bucket would not let go of, in words.
+    """
+    return await asyncio.to_thread(discard_delivered, work_dir, storage, prefix(job_id))
 
 
-async def purge(work_dir: Path, job_id: str, storage: Storage) -> None:
-    """Drop what was recorded of a meeting to which nobody came (LC-26)."""
-    await asyncio.to_thread(_purge, work_dir, job_id, storage)
+async def purge(work_dir: Path, job_id: str, storage: Storage) -> str | None:
+    """Drop what was recorded of a meeting to which nobody came (LC-26); returns as `discard`."""
+    return await asyncio.to_thread(_purge, work_dir, job_id, storage)
 
 
-def _purge(work_dir: Path, job_id: str, storage: Storage) -> None:
-    storage.delete([stored.key for stored in storage.list(journal_prefix(job_id))])
+def _purge(work_dir: Path, job_id: str, storage: Storage) -> str | None:
+    folder = journal_prefix(job_id)
+    kept = forget(storage, [stored.key for stored in storage.list(folder)], folder)
     shutil.rmtree(work_dir, ignore_errors=True)
+    return kept
 
 
 def _tracks(recording: Recording) -> list[SpeakerTrack]:

@@ -122,6 +122,8 @@ class LiveView:
             lines += ["", f"**{failure.failure}**: {failure.message}"]
         if run.outcome.manifest_uri is not None:
             lines += ["", f"Manifest: `{run.outcome.manifest_uri}`"]
+        if run.outcome.kept is not None:
+            lines += ["", run.outcome.kept]
         if run.outcome.recording is not None:
             lines += ["", *_table(run.outcome.recording)]
         return "\n".join(lines)

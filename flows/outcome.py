@@ -41,6 +41,8 @@ class Outcome:
     recorded_seconds: int | None = None
     manifest_uri: str | None = None
     transcribed: bool = False
+    # What the bucket would not let go of, in words.
+    kept: str | None = None
 
     def fail(self, error: BaseException) -> None:
         """Note an error. One that nobody raised on purpose is our own fault (FC-10).

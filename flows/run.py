@@ -230,7 +230,7 @@ class MeetingRun:
         outcome.manifest_uri = await delivery.hand_over(
             job, outcome, self._transcript, self._silence, self._resources
         )
-        await delivery.discard(self.work_dir, self.job_id, self._resources.storage)
+        outcome.kept = await delivery.discard(self.work_dir, self.job_id, self._resources.storage)
         if self._silence is not None:
             raise self._silence
 
@@ -248,7 +248,7 @@ class MeetingRun:
         """End the job: status, usage and last webhooks in one transaction."""
         resources = self._resources
         if self.outcome.discard:
-            await delivery.purge(self.work_dir, self.job_id, resources.storage)
+            self.outcome.kept = await delivery.purge(self.work_dir, self.job_id, resources.storage)
         async with resources.database.begin() as session:
             job = await settle(
                 session,

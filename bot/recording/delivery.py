@@ -6,14 +6,14 @@ import hashlib
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from bot.recording.bundles import journal_prefix
 from bot.recording.finalize import final_files
-from core.errors import ObjectMissing, StorageError
+from core.errors import ObjectMissing, StorageError, StorageRefused
 from core.recordings.recording import Recording
 from core.storage.base import Storage, StoredObject
 
@@ -68,10 +68,11 @@ def deliver(recording: Recording, storage: Storage, prefix: str) -> list[StoredO
     return stored
 
 
-def discard(work_dir: Path, storage: Storage, prefix: str) -> None:
+def discard(work_dir: Path, storage: Storage, prefix: str) -> str | None:
     """Delete the journal in storage, then the work folder, after verifying every final object.
 
-    Idempotent: when all is gone already there is nothing to do.
+    Idempotent: when all is gone already there is nothing to do. A bucket that takes and gives but
+    lets nobody delete keeps the journal: returns what stayed there and why, for people to read.
 
     Raises:
         NotVerified: an object is missing or differs; nothing was deleted.
@@ -94,13 +95,32 @@ def discard(work_dir: Path, storage: Storage, prefix: str) -> None:
             f"{work_dir} does not exist, so the journal in storage may be the only copy; restore "
             "and deliver it first."
         )
-    storage.delete(objects)
+    kept = forget(storage, objects, f"{prefix}.journal/")
     # In one step, so that a crash never leaves half a work folder that looks like a recording.
     trash = work_dir.with_name(f".discarded-{work_dir.name}")
     if work_dir.is_dir():
         shutil.rmtree(trash, ignore_errors=True)
         work_dir.rename(trash)
     shutil.rmtree(trash, ignore_errors=True)
+    return kept
+
+
+def forget(storage: Storage, keys: Sequence[str], folder: str) -> str | None:
+    """Delete objects below `folder`; where the bucket forbids it, what to do about them.
+
+    Raises:
+        StorageError: storage is away.
+    """
+    try:
+        storage.delete(keys)
+    except StorageRefused as error:
+        note = (
+            f"What lies below {folder} could not be deleted and is not needed any more: "
+            f"{error.message} Allow s3:DeleteObject, or expire it with a lifecycle rule."
+        )
+        _log.warning("%s", note)
+        return note
+    return None
 
 
 def _has_unfinished(work_dir: Path) -> bool:

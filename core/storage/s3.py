@@ -152,9 +152,13 @@ class S3Storage:
                     Bucket=self._bucket,
                     Delete={"Objects": [{"Key": name} for name in batch], "Quiet": True},
                 )
-            for error in answer.get("Errors", ()):
-                if error.get("Code") not in MISSING:
-                    raise StorageError(f"{error.get('Key')} was not deleted: {error.get('Code')}.")
+            errors = [
+                error for error in answer.get("Errors", ()) if error.get("Code") not in MISSING
+            ]
+            # What may pass counts before what was refused for good.
+            for error in sorted(errors, key=lambda error: error.get("Code") in REFUSED):
+                kind = StorageRefused if error.get("Code") in REFUSED else StorageError
+                raise kind(f"{error.get('Key')} was not deleted: {error.get('Code')}.")
 
     def uri(self, key: str) -> str:
         return f"s3://{self._bucket}/{self._name(key)}"

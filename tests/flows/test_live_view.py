@@ -145,6 +145,7 @@ async def test_the_last_page_has_the_failure_the_manifest_and_the_files(
     run.status = Status.FAILED
     run.outcome.fail(RemovedFromMeeting("The host removed the bot."))
     run.outcome.manifest_uri = "s3://bucket/recordings/job_01H/manifest.json"
+    run.outcome.kept = "What lies below the journal could not be deleted."
     run.outcome.recording = recording()
     await view.conclude()
     progress, page = shown.calls
@@ -154,6 +155,7 @@ async def test_the_last_page_has_the_failure_the_manifest_and_the_files(
     assert "**removed_from_meeting**: The host removed the bot." in text
     assert "https://api.example/api/v1/jobs/job_01H" in text
     assert "s3://bucket/recordings/job_01H/manifest.json" in text
+    assert "What lies below the journal could not be deleted." in text
     assert "| `audio.prt_1.ogg` | per-speaker | 12,345 | 61.5 | track-owner |" in text
 
 

@@ -238,6 +238,24 @@ async def test_an_attempt_that_died_after_the_end_only_clears_up(
     assert len(await machine.usage()) == 1
 
 
+async def test_a_bucket_that_forbids_deletes_completes_the_job(
+    machine: Machine, s3_server: S3Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """MF-11, MF-20: everything was delivered; nothing of it waits for a right that may not come."""
+    await machine.postpone()
+    journal = f"recordings/{JOB}/.journal/1/00000001.bundle"
+    await asyncio.to_thread(machine.bucket.put_bytes, journal, b"old", "application/octet-stream")
+    bucket = machine.bucket.uri(journal).split("/")[2]
+    await asyncio.to_thread(s3_server.forbid_deletes, bucket)
+    assert await machine.next_attempt() == 1
+    assert (await machine.book.read(machine.job)).status is Status.COMPLETED
+    assert machine.endings() == ["job.finalized"]
+    assert await machine.row() is None
+    assert not machine.work_dir.exists()
+    assert (await asyncio.to_thread(machine.bucket.head, journal)).size == 3
+    assert f"recordings/{JOB}/.journal/ could not be deleted" in caplog.text
+
+
 async def test_what_is_given_up_fails_and_is_kept(machine: Machine) -> None:
     """MF-16: after the retention time; the customer is told, the files stay."""
     await machine.postpone()

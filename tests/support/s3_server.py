@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event
+from typing import Any
 
 import boto3
 import httpx
@@ -28,7 +30,11 @@ class S3Server:
 
     def bucket(self, name: str, *, prefix: str = "") -> Bucket:
         """A bucket that exists."""
-        client = boto3.client(
+        self._client().create_bucket(Bucket=name)
+        return self.missing_bucket(name, prefix=prefix)
+
+    def _client(self) -> Any:
+        return boto3.client(
             "s3",
             endpoint_url=self.endpoint,
             region_name="us-east-1",
@@ -36,8 +42,21 @@ class S3Server:
             aws_secret_access_key="test",
             config=Config(connect_timeout=5, read_timeout=10, s3={"addressing_style": "path"}),
         )
-        client.create_bucket(Bucket=name)
-        return self.missing_bucket(name, prefix=prefix)
+
+    def forbid_deletes(self, name: str) -> None:
+        """From now on the bucket takes and gives, and lets nobody delete."""
+        policy = {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Deny",
+                    "Principal": "*",
+                    "Action": "s3:DeleteObject",
+                    "Resource": f"arn:aws:s3:::{name}/*",
+                }
+            ],
+        }
+        self._client().put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
 
     def missing_bucket(self, name: str, *, prefix: str = "") -> Bucket:
         return Bucket(

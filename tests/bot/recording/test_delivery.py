@@ -12,7 +12,7 @@ from bot.recording.bundles import BundleUploader
 from bot.recording.delivery import NotVerified, deliver, discard
 from bot.recording.finalize import finalize
 from core.clock import SystemClock
-from core.errors import StorageError
+from core.errors import StorageError, StorageRefused
 from core.storage.base import StoredObject
 from core.storage.local import LocalStorage
 from tests.bot.recording.writing import JOB, write_attempt
@@ -118,6 +118,24 @@ async def test_after_delivery_nothing_is_left_but_the_recording(
     discard(work_dir, storage, PREFIX)
     assert list(work_dir.parent.iterdir()) == []
     assert [one.key for one in storage.list(PREFIX)] == sorted(one.key for one in stored)
+
+
+async def test_a_bucket_that_forbids_deletes_keeps_the_journal_and_nothing_local(
+    work_dir: Path, storage: Troubled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await BundleUploader(work_dir, 1, storage, 3, SystemClock()).ship()
+    deliver(finalize(work_dir), storage, PREFIX)
+
+    def refuse(_keys: object) -> None:
+        raise StorageRefused("AccessDenied.")
+
+    monkeypatch.setattr(storage, "delete", refuse)
+    kept = discard(work_dir, storage, PREFIX)
+    assert kept is not None
+    assert kept.startswith(f"What lies below {PREFIX}.journal/ could not be deleted")
+    assert "AccessDenied. Allow s3:DeleteObject" in kept
+    assert list(work_dir.parent.iterdir()) == []
+    assert list(storage.list(f"{PREFIX}.journal/"))
 
 
 @pytest.mark.parametrize("how", ["missing", "changed"])

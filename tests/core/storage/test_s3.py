@@ -26,6 +26,15 @@ def test_a_bucket_that_does_not_exist_is_a_refusal(s3_server: S3Server) -> None:
     assert not caught.value.retryable
 
 
+def test_a_bucket_that_lets_nobody_delete_is_a_refusal(s3_server: S3Server) -> None:
+    storage = S3Storage(s3_server.bucket("keeps-all"))
+    storage.put_bytes("recordings/a", b"x", "text/plain")
+    s3_server.forbid_deletes("keeps-all")
+    with pytest.raises(StorageRefused, match="recordings/a was not deleted: AccessDenied"):
+        storage.delete(["recordings/a"])
+    assert storage.get_bytes("recordings/a") == b"x"
+
+
 def test_a_server_that_is_down_may_come_back(s3_server: S3Server, tmp_path: Path) -> None:
     down = replace(s3_server.missing_bucket("any"), endpoint=f"http://127.0.0.1:{free_port()}")
     storage = S3Storage(down)
