@@ -13,6 +13,8 @@ from starlette.exceptions import HTTPException
 
 from core.errors import (
     BadInput,
+    Expired,
+    Forbidden,
     IdempotencyMismatch,
     InvalidState,
     Issue,
@@ -34,10 +36,12 @@ STATUSES: Final[tuple[tuple[type[MeetbotError], int], ...]] = (
     (BadInput, 400),
     (Unauthorized, 401),
     (PaymentRequired, 402),
+    (Forbidden, 403),
     (NotFound, 404),
     (InvalidState, 409),
     (IdempotencyMismatch, 409),
     (StaleAttempt, 409),
+    (Expired, 410),
     (TooLarge, 413),
     (RateLimited, 429),
     (StorageError, 502),

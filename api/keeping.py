@@ -1,4 +1,4 @@
-"""What this process does besides answering: lent media and old message numbers are cleared away."""
+"""What this process does besides answering: what has served its time is cleared away."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Final
 
 from api.output_media import tidy
 from api.services import Services
+from core.accounts.sessions import forget_sessions
 from core.errors import Unavailable
 from core.jobs.ingest import forget
 
@@ -26,7 +27,7 @@ async def keeping(services: Services) -> AsyncIterator[None]:
         asyncio.create_task(_every(services, seconds, chore), name=chore.__name__)
         for seconds, chore in (
             (KEEP_SECONDS, tidy),
-            (FORGET_SECONDS, _forget_messages),
+            (FORGET_SECONDS, _forget),
         )
     ]
     try:
@@ -51,6 +52,8 @@ async def _every(
             log.exception("housekeeping failed")
 
 
-async def _forget_messages(services: Services) -> None:
+async def _forget(services: Services) -> None:
+    now = services.clock.now()
     async with services.database.begin() as session:
-        await forget(session, now=services.clock.now())
+        await forget(session, now=now)
+        await forget_sessions(session, now=now)

@@ -49,7 +49,7 @@ async def checked_job(body: CreateJob, caller: Caller, services: Services) -> Ne
         meeting_url=body.meeting_url.strip(),
         room_url=None if scripted else detected.url,
         display_name=body.display_name or DEFAULT_NAME,
-        region=services.settings.api.region,
+        region=services.settings.region,
         external_id=body.external_id,
         join_at=_join_at(body.join_at, services.clock.now()),
         leave_behavior=body.leave_behavior,

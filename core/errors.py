@@ -3,7 +3,9 @@
     MeetbotError                    code       retryable  blame
     ├── BadInput                    invalid_input         customer
     ├── Unauthorized                unauthorized          customer
+    ├── Forbidden                   forbidden             customer
     ├── NotFound                    not_found             customer
+    ├── Expired                     expired               customer
     ├── PaymentRequired             credit_exhausted      customer
     ├── TooLarge                    too_large             customer
     ├── RateLimited                 rate_limited          customer
@@ -76,8 +78,22 @@ class Unauthorized(MeetbotError):
     blame = "customer"
 
 
+class Forbidden(MeetbotError):
+    """The browser's request does not prove that its user meant it (AU-13)."""
+
+    code = "forbidden"
+    blame = "customer"
+
+
 class NotFound(MeetbotError):
     code = "not_found"
+    blame = "customer"
+
+
+class Expired(MeetbotError):
+    """What was presented was good once: it was used, or its time is over."""
+
+    code = "expired"
     blame = "customer"
 
 

@@ -31,7 +31,28 @@ class ApiSettings(BaseModel):
     host: str = "127.0.0.1"
     port: Port = 8080
     public_url: str = "http://127.0.0.1:8080"
-    region: str = "local"
+    # Where people log in, if that is another address: it has to lead to this API, too.
+    web_url: str | None = None
+    # The operator's bearer secret; without one the operator's routes answer nobody.
+    admin_token: SecretStr | None = None
+    # Bearer secrets of those who hand in calendar invites by mail.
+    intake_tokens: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+
+    @field_validator("intake_tokens", mode="before")
+    @classmethod
+    def _split_tokens(cls, value: object) -> object:
+        return _comma_list(value)
+
+    @property
+    def login_url(self) -> str:
+        """The web origin, without a slash at its end."""
+        return (self.web_url or self.public_url).rstrip("/")
+
+
+class LoginSettings(BaseModel):
+    """How people log in."""
+
+    session_days: float = Field(default=30, gt=0)
 
 
 class PrefectSettings(BaseModel):
@@ -179,8 +200,11 @@ class Settings(BaseSettings):
     encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     # Exact origins exempt from "https and public addresses only" (design.md D13).
     trusted_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    # Where this deployment is; jobs carry it (RG-01).
+    region: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")] = "eu"
 
     api: ApiSettings = ApiSettings()
+    login: LoginSettings = LoginSettings()
     prefect: PrefectSettings = PrefectSettings()
     storage: StorageSettings = StorageSettings()
     bot: BotSettings = BotSettings()

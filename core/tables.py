@@ -2,7 +2,7 @@
 
 from sqlmodel import SQLModel
 
-from core.accounts.models import ApiKey, Team
+from core.accounts.models import ApiKey, LoginSession, Membership, Team, User
 from core.billing.models import UsageEvent
 from core.dispatch.workers import WorkerSeen
 from core.jobs.live_models import IngestedMessage, JobNotice, LentMedia
@@ -19,10 +19,13 @@ __all__ = [
     "JobCommand",
     "JobNotice",
     "LentMedia",
+    "LoginSession",
+    "Membership",
     "PostponedUpload",
     "Team",
     "Transition",
     "UsageEvent",
+    "User",
     "WorkerSeen",
     "metadata",
 ]

@@ -24,7 +24,7 @@ class Health(Response):
 async def health(services: ServicesDep) -> Health:
     """200 when the database answers, else 503."""
     await services.database.ping()
-    return Health(version=server_version(), region=services.settings.api.region)
+    return Health(version=server_version(), region=services.settings.region)
 
 
 def server_version() -> str:

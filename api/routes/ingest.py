@@ -7,12 +7,12 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request, Security
 from fastapi.exceptions import RequestValidationError
-from fastapi.security import HTTPBearer
 from pydantic import ValidationError
 
 from api.dependencies import ServicesDep
 from api.schemas.errors import ErrorOut
 from api.schemas.ingest import CommandOut, IngestIn, IngestOut
+from api.schemes import ingest_scheme
 from api.services import Services
 from core.errors import Unauthorized
 from core.jobs import ingest
@@ -22,7 +22,6 @@ from core.jobs.models import JobCommand
 # The net under the notifications, which can be lost with a connection.
 LOOK_SECONDS: Final = 5.0
 
-bot_scheme = HTTPBearer(auto_error=False, scheme_name="ingest", description="`mb_bot_…`")
 router = APIRouter(
     tags=["ingest"],
     responses={code: {"model": ErrorOut} for code in (400, 401, 404, 409, 429, 500, 503)},
@@ -30,7 +29,7 @@ router = APIRouter(
 
 
 def bot(
-    request: Request, services: ServicesDep, _: Annotated[object, Security(bot_scheme)]
+    request: Request, services: ServicesDep, _: Annotated[object, Security(ingest_scheme)]
 ) -> BotIdentity:
     """Which attempt speaks, by its token."""
     keys = services.settings.encryption_keys

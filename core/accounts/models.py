@@ -1,4 +1,4 @@
-"""Teams and their API keys."""
+"""Teams, their API keys, the people in them, and their logins."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -41,3 +41,37 @@ class ApiKey(SQLModel, table=True):
     created_at: datetime = Field(sa_column=timestamp())
     last_used_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
     revoked_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+
+
+class User(SQLModel, table=True):
+    """A person: one per e-mail address, whichever way they log in (AU-14)."""
+
+    __tablename__ = "users"
+
+    id: str = Field(primary_key=True)
+    # In lower case: that is how it is compared.
+    email: str = Field(unique=True)
+    name: str | None = None
+    created_at: datetime = Field(sa_column=timestamp())
+
+
+class Membership(SQLModel, table=True):
+    """A person's place in a team. There are no roles: members see and do all of it (AU-09)."""
+
+    __tablename__ = "memberships"
+
+    user_id: str = Field(foreign_key="users.id", primary_key=True)
+    team_id: str = Field(foreign_key="teams.id", primary_key=True, index=True)
+    created_at: datetime = Field(sa_column=timestamp())
+
+
+class LoginSession(SQLModel, table=True):
+    """A browser that is logged in, by the hash of what its cookie holds."""
+
+    __tablename__ = "login_sessions"
+
+    token_hash: str = Field(primary_key=True)
+    user_id: str = Field(foreign_key="users.id")
+    team_id: str = Field(foreign_key="teams.id")
+    created_at: datetime = Field(sa_column=timestamp())
+    expires_at: datetime = Field(sa_column=timestamp(index=True))

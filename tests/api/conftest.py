@@ -23,7 +23,7 @@ from core.jobs.lifecycle import Status
 from core.jobs.models import Job, JobCommand
 from core.jobs.verbs import Outcome
 from core.secrets import SecretBox
-from core.settings import Settings, StorageSettings
+from core.settings import ApiSettings, Settings, StorageSettings
 from core.storage.base import Storage
 from tests.support.clock import ManualClock
 from tests.support.jobs import JobBook
@@ -127,6 +127,10 @@ def settings(
         storage=StorageSettings(link_secret=SecretStr("a secret for links")),
         database_url=database_url,
         encryption_keys=(encryption_key,),
+        api=ApiSettings(
+            admin_token=SecretStr("an operator's secret"),
+            intake_tokens=(SecretStr("a mail worker's secret"),),
+        ),
         trusted_origins=("http://127.0.0.1:9000", f"http://127.0.0.1:{trusted_port}"),
     )
 

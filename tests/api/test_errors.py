@@ -93,6 +93,8 @@ async def test_bad_keys_are_refused_before_the_body_is_looked_at(api: Api) -> No
 CASES: list[tuple[Callable[[], Exception], int, str, str]] = [
     (lambda: domain.BadInput("Say what."), 400, "invalid_input", "invalid_input"),
     (lambda: domain.PaymentRequired("Pay."), 402, "payment_required", "credit_exhausted"),
+    (lambda: domain.Forbidden("No."), 403, "forbidden", "forbidden"),
+    (lambda: domain.Expired("Gone."), 410, "gone", "expired"),
     (lambda: domain.InvalidState("No."), 409, "conflict", "invalid_state"),
     (lambda: domain.UnsupportedOnPlatform("No."), 409, "conflict", "unsupported_on_platform"),
     (lambda: domain.IdempotencyMismatch("No."), 409, "conflict", "idempotency_mismatch"),
