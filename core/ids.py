@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import uuid
+from datetime import datetime
 from typing import Final, Literal
 
-from ulid import ULID
+from ulid import ULID, ULIDGenerator
 
 Kind = Literal["job", "dlv", "team", "usr", "key", "use", "cal", "rule", "cmd", "prt", "evt"]
 
@@ -14,9 +15,19 @@ ULID_PATTERN: Final = "[0-9A-HJKMNP-TV-Z]{26}"
 _ULID: Final = re.compile(ULID_PATTERN)
 
 
-def new_id(kind: Kind) -> str:
-    """A fresh, time-ordered id such as `job_01HXY1AB7M2QNTWA9YQRH5JEP6`."""
-    return f"{kind}_{ULID()}"
+# One of its own: ids of a process that are made for the same moment are in order, too.
+_dated: Final = ULIDGenerator()
+
+
+def new_id(kind: Kind, at: datetime | None = None) -> str:
+    """A fresh, time-ordered id such as `job_01HXY1AB7M2QNTWA9YQRH5JEP6`, of now or of `at`."""
+    return f"{kind}_{ULID() if at is None else _dated.generate(at)}"
+
+
+def first_id(kind: Kind, at: datetime) -> str:
+    """The least id that can have been made in the millisecond of `at`, or after it."""
+    milliseconds = max(0, int(at.timestamp() * 1000))
+    return f"{kind}_{ULID.from_bytes(milliseconds.to_bytes(6) + bytes(10))}"
 
 
 def parse_id(kind: Kind, text: str) -> str | None:

@@ -82,7 +82,8 @@ async def _by_external_id(session: AsyncSession, new: NewJob) -> Job | None:
 
 
 def _row(box: SecretBox, new: NewJob, now: datetime) -> Job:
-    job_id = new_id("job")
+    # Lists are cut by time through their order by id, so the two must agree.
+    job_id = new_id("job", now)
     return Job(
         id=job_id,
         team_id=new.team_id,

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
-from sqlalchemy import func
-from sqlmodel import col, not_, or_, select
+from sqlalchemy import ColumnElement, func, literal_column
+from sqlalchemy.orm import aliased
+from sqlmodel import col, not_, or_, select, union_all
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
+from core.ids import first_id
 from core.jobs.lifecycle import Status
 from core.jobs.models import Job, Transition
+from core.platforms.registry import PLATFORMS
+
+_PLATFORMS: Final = tuple(str(spec.slug) for spec in PLATFORMS)
 
 
 @dataclass(frozen=True)
@@ -38,20 +45,64 @@ async def list_jobs(
 
     Ids are time-ordered, so the order by id is the order of creation.
     """
-    statement = select(Job).where(Job.team_id == team_id, Job.livemode == livemode)
-    if wanted.statuses:
-        statement = statement.where(col(Job.status).in_(wanted.statuses))
-    if wanted.platforms:
-        statement = statement.where(col(Job.platform).in_(wanted.platforms))
+    of_team = select(Job).where(
+        Job.team_id == team_id, Job.livemode == livemode, *_conditions(wanted, before_id)
+    )
+    newest = [
+        part.order_by(_ulid(Job).desc()).limit(limit) for part in _each_filtered(of_team, wanted)
+    ]
+    if len(newest) == 1:
+        return (await session.exec(newest[0])).all()
+    merged = aliased(Job, union_all(*newest).subquery())
+    return (await session.exec(select(merged).order_by(_ulid(merged).desc()).limit(limit))).all()
+
+
+def _ulid(job: type[Job]) -> ColumnElement[str]:
+    """The id without `job_`, which only the indexes of the lists are ordered by.
+
+    For an order by the id itself the planner reads everybody's jobs by the primary key, newest
+    first, and throws away those of other teams.
+    """
+    return func.substr(job.id, literal_column("5"))
+
+
+def _conditions(wanted: JobFilter, before_id: str | None) -> list[ColumnElement[bool]]:
+    """Ids are bounded by the times as well: an index over ids knows nothing of `created_at`."""
+    conditions: list[ColumnElement[bool]] = []
     if wanted.external_id is not None:
-        statement = statement.where(Job.external_id == wanted.external_id)
+        conditions.append(col(Job.external_id) == wanted.external_id)
     if wanted.created_after is not None:
-        statement = statement.where(col(Job.created_at) > wanted.created_after)
+        conditions.append(col(Job.created_at) > wanted.created_after)
+        conditions.append(_ulid(Job) >= first_id("job", wanted.created_after)[4:])
     if wanted.created_before is not None:
-        statement = statement.where(col(Job.created_at) < wanted.created_before)
+        conditions.append(col(Job.created_at) < wanted.created_before)
+        following = wanted.created_before + timedelta(milliseconds=1)
+        conditions.append(_ulid(Job) < first_id("job", following)[4:])
     if before_id is not None:
-        statement = statement.where(col(Job.id) < before_id)
-    return (await session.exec(statement.order_by(col(Job.id).desc()).limit(limit))).all()
+        conditions.append(_ulid(Job) < before_id[4:])
+    return conditions
+
+
+def _each_filtered(of_team: SelectOfScalar[Job], wanted: JobFilter) -> list[SelectOfScalar[Job]]:
+    """One query for each status and platform: each reads its newest from an index, in order.
+
+    With one query for all, a million jobs are read through for the few that have a rare status.
+    """
+    if wanted.external_id is not None or not (wanted.statuses or wanted.platforms):
+        return [_matching(of_team, wanted)]
+    return [
+        of_team.where(Job.status == status, Job.platform == platform)
+        for status in sorted(wanted.statuses or Status)
+        for platform in sorted(wanted.platforms or _PLATFORMS)
+    ]
+
+
+def _matching(of_team: SelectOfScalar[Job], wanted: JobFilter) -> SelectOfScalar[Job]:
+    if wanted.statuses:
+        of_team = of_team.where(col(Job.status).in_(wanted.statuses))
+    if wanted.platforms:
+        of_team = of_team.where(col(Job.platform).in_(wanted.platforms))
+    return of_team
 
 
 async def undispatched_jobs(

@@ -5,7 +5,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Identity, Index, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Identity, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from core.columns import choice, document, thousandths, timestamp
@@ -28,7 +28,10 @@ class Job(SQLModel, table=True):
     __tablename__ = "jobs"
     __table_args__ = (
         UniqueConstraint("team_id", "livemode", "external_id"),
-        Index("ix_jobs_listing", "team_id", "livemode", "id"),
+        Index("ix_jobs_listing", "team_id", "livemode", text("substr(id, 5)")),
+        Index(
+            "ix_jobs_filtered", "team_id", "livemode", "status", "platform", text("substr(id, 5)")
+        ),
         Index("ix_jobs_live", "status", "lease_until"),
     )
 
