@@ -11,7 +11,7 @@ import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AnyHttpUrl, BaseModel, Field, SecretStr, field_validator
+from pydantic import AnyHttpUrl, BaseModel, Field, HttpUrl, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -118,6 +118,12 @@ class BotSettings(BaseModel):
     bundle_seconds: Positive = 3
     # With less free space on the disk of `data_dir`, a bot ends its recording and delivers it.
     min_free_mib: float = Field(default=500, ge=0)
+    # How bots tell and are told: by the worker's database, or by the API over HTTP (design.md D3).
+    channel: Literal["database", "http"] = "database"
+    # `key=value`: over HTTP all the same when the job's `metadata` says so, to try it on a few.
+    http_metadata: Annotated[str, Field(pattern=r"^[^=]+=.+$")] | None = None
+    # Where bots reach the API; None: where customers do.
+    api_url: HttpUrl | None = None
     # Names of other companies' bots, besides Otter, Fireflies and Read (PL-13).
     competing_bots: Annotated[tuple[str, ...], NoDecode] = ()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import asdict
 from typing import Any, Final
@@ -27,11 +27,7 @@ POLL_SECONDS: Final = 5.0
 
 
 class DatabaseChannel:
-    """One attempt's line to the job store; every write presents its fencing number.
-
-    Args:
-        on_event: called after an event was committed, so that its webhooks leave at once.
-    """
+    """One attempt's line to the job store; every write presents its fencing number."""
 
     def __init__(
         self,
@@ -41,16 +37,12 @@ class DatabaseChannel:
         fence: int,
         *,
         lease_seconds: float,
-        on_event: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._job_id = job_id
         self._fence = fence
         self._lease_seconds = lease_seconds
-        self._on_event = on_event
-        # The last snapshot that the bot reported.
-        self.progress: Progress | None = None
 
     async def report(self, report: Report) -> None:
         job_id, fence, now = self._job_id, self._fence, self._clock.now()
@@ -67,7 +59,6 @@ class DatabaseChannel:
                         recording_state=report.recording_state,
                     )
                 case Progress():
-                    self.progress = report
                     live = _live(report)
                     await service.save_progress(session, job_id, live, fence=fence, now=now)
                 case ConsentAnswered():
@@ -76,9 +67,6 @@ class DatabaseChannel:
                 case CompetingBotSeen():
                     seen = notices.CompetingBot.model_validate(asdict(report))
                     await notices.competing_bot_seen(session, job_id, seen, fence=fence, now=now)
-        if not isinstance(report, Progress):
-            # Everything else may have a webhook.
-            self._on_event()
 
     async def commands(self) -> AsyncIterator[Command]:
         seen: set[str] = set()

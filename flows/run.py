@@ -27,6 +27,7 @@ from core.recordings.journal import JournalError
 from core.recordings.manifest import MANIFEST_NAME
 from flows import delivery, recovery, uploads
 from flows.channel import DatabaseChannel
+from flows.lines import Line, open_line
 from flows.outcome import Outcome
 from flows.postman import Postman
 from flows.resources import Resources
@@ -51,7 +52,9 @@ class MeetingRun:
         self._stack = AsyncExitStack()
         self._session: Session | None = None
         self._spec: JobSpec | None = None
+        # The run's own line to the job store, and the bot's.
         self._channel: DatabaseChannel | None = None
+        self._line: Line | None = None
         self._postman = Postman(resources, job_id)
         self.status = Status.QUEUED
         self._fence = 0
@@ -87,7 +90,7 @@ class MeetingRun:
 
     def progress(self) -> Progress | None:
         """The last snapshot of a recording bot, for people watching."""
-        return self._channel.progress if self._channel is not None else None
+        return self._line.progress if self._line is not None else None
 
     @property
     def delivers(self) -> bool:
@@ -116,7 +119,9 @@ class MeetingRun:
             self.job_id,
             job.fence,
             lease_seconds=resources.settings.bot.lease_seconds,
-            on_event=self._postman.wake,
+        )
+        self._line = await self._stack.enter_async_context(
+            open_line(resources, job, self._channel, self._postman.wake)
         )
         keeper = asyncio.create_task(self._keep_lease(self._channel), name="lease")
         self._stack.push_async_callback(_ended, keeper)
@@ -291,14 +296,14 @@ class MeetingRun:
         return False
 
     async def _start_bot(self) -> Session:
-        if self._spec is None or self._channel is None:
+        if self._spec is None or self._line is None:
             raise StaleAttempt(f"No attempt holds {self.job_id}.")
         resources = self._resources
         self._session = await self._stack.enter_async_context(
             open_session(
                 self._spec,
                 resources.settings,
-                self._channel,
+                self._line,
                 resources.clock,
                 past=self._past,
                 storage=resources.storage,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+# One round of so many has its bot speak to the API over HTTP, not to the database.
+HTTP_ONE_OF: Final = 4
 SHORTEST_SECONDS: Final = 4.0
 LONGEST_SECONDS: Final = 9.0
 
@@ -51,9 +53,11 @@ class Round:
     end: End
     before: float
     after: float
+    over_http: bool = False
 
     def __str__(self) -> str:
-        return f"round {self.number}: {self.fault} after {self.before:.1f} s, then {self.end}"
+        way = " (over HTTP)" if self.over_http else ""
+        return f"round {self.number}{way}: {self.fault} after {self.before:.1f} s, then {self.end}"
 
 
 def plan(seed: int, number: int) -> Round:
@@ -69,4 +73,11 @@ def plan(seed: int, number: int) -> Round:
         end=dice.choice(list(End)),
         before=dice.uniform(SHORTEST_SECONDS, LONGEST_SECONDS),
         after=dice.uniform(SHORTEST_SECONDS, LONGEST_SECONDS),
+        over_http=number % HTTP_ONE_OF == _http_place(seed, number),
     )
+
+
+def _http_place(seed: int, number: int) -> int:
+    """Which round goes over HTTP among the `HTTP_ONE_OF` to which `number` belongs."""
+    dice = random.Random(f"{seed}/http/{number // HTTP_ONE_OF}")  # noqa: S311 - not a secret
+    return dice.randrange(HTTP_ONE_OF)

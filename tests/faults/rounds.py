@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+from sqlmodel import col, func, select
 
 from core.jobs.lifecycle import TERMINAL
+from core.jobs.live_models import IngestedMessage
 from sandbox.schemas import HostAction, RoomCreated, RoomOptions, RoomView
 from tests.e2e.customer import Customer
 from tests.e2e.ending import Ended, ended
@@ -21,7 +23,7 @@ from tests.e2e.listening import hear
 from tests.e2e.operator import Operator
 from tests.faults.inject import injected
 from tests.faults.plan import DEADLY, End, Fault, Round
-from tests.support.stack import RunningStack
+from tests.support.stack import OVER_HTTP, RunningStack
 
 TALK: Final = RoomOptions(video=False)
 BACK_SECONDS: Final = {Fault.MACHINE: 60.0}
@@ -76,7 +78,9 @@ async def _meeting(
 ) -> float:
     """Dispatch, record, strike, go on, end; the moment of the fault in epoch ms."""
     customer = Customer(product)
-    result.job_id = job_id = await customer.dispatch(made.guest_url)
+    result.job_id = job_id = await customer.dispatch(
+        made.guest_url, metadata=OVER_HTTP if round_.over_http else {}
+    )
     await customer.until_recorded(job_id, round_.before)
     async with injected(product, round_.fault, job_id):
         fault_ms = time.time() * 1000
@@ -130,8 +134,18 @@ async def _check(
         await ended(product, result.job_id, expected)
     with _noting(result):
         await _check_files(product, result, room, fault_ms, folder)
+    with _noting(result):
+        await _check_way(product, result)
     if result.most_bots > 1:
         result.violations.append(f"{result.most_bots} bots were in the room at once")
+
+
+async def _check_way(product: RunningStack, result: Result) -> None:
+    """The bot told the API, or the database, as planned."""
+    mine = select(func.count()).where(col(IngestedMessage.job_id) == result.job_id)
+    async with product.database.begin() as session:
+        told = (await session.exec(mine)).one()
+    assert bool(told) is result.round.over_http, f"{told} messages came over HTTP"
 
 
 async def _check_files(

@@ -37,6 +37,8 @@ from tests.support.speech import tiny_model
 
 BUCKET: Final = "meetbot-e2e"
 END_SECONDS: Final = 15
+# Metadata of jobs whose bots speak to the API over HTTP.
+OVER_HTTP: Final = {"line": "http"}
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,11 @@ async def _start(root: Path, exits: AsyncExitStack) -> RunningStack:
             "sandbox": base.sandbox.model_copy(update={"origin": sandbox_gate.origin}),
             "storage": _storage(base.storage, bucket, storage_gate.origin),
             "bot": base.bot.model_copy(
-                update={"chromium": links / "chromium", "navigation_timeout_seconds": 15}
+                update={
+                    "chromium": links / "chromium",
+                    "navigation_timeout_seconds": 15,
+                    "http_metadata": "line=http",
+                }
             ),
             "transcription": base.transcription.model_copy(update={"model": str(links / "model")}),
             "webhooks": base.webhooks.model_copy(update={"first_retry_seconds": 1}),
