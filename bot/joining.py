@@ -57,13 +57,14 @@ class Joiner:
         self._view_changed = view_changed
         self._on_lobby = on_lobby
 
-    async def enter(self, room: Room) -> None:
-        """From the address to inside the room; one attempt.
+    async def enter(self, room: Room, *, opened: bool = False) -> None:
+        """From the address to inside the room; one attempt. `opened`: the page is loaded already.
 
         Raises:
             MeetingError: what kept the bot out. `UnknownScreen`: the page shows nothing known.
         """
-        await room.open()
+        if not opened:
+            await room.open()
         asked = False
         in_lobby = False
         view: View | None = None

@@ -4,7 +4,9 @@
         await session.join()
         ending = await session.capture()
 
-Leaving the block always stops the recorder, leaves the meeting and ends the browser.
+Entering it starts the browser; before `joinAt` the meeting's door is opened, too, where nobody
+notices, and nothing is told until `join` (D11). Leaving the block always stops the recorder, leaves
+the meeting and ends the browser.
 """
 
 from __future__ import annotations
@@ -118,6 +120,7 @@ class MeetingSession:
         self._guard = EgressGuard(self._trusted)
         self._visit = Visit(spec, settings, self._bridge, self._guard, self._trusted)
         self._stack = AsyncExitStack()
+        self._begun = False
         self._in_lobby = False
         self._in_room_since: float | None = None
         # Why nothing was recorded right before this attempt; None for the first in the room.
@@ -134,11 +137,11 @@ class MeetingSession:
             listener = asyncio.create_task(self._commands.listen(), name="commands")
             self._stack.push_async_callback(_cancel, listener)
             # It takes a second: meanwhile the job store is told and the flow goes on.
-            self._visit.start_browser()
-            if self._past.status is Status.QUEUED:
-                await self._reporter.moved(Event.BOT_STARTED)
-            elif self._past.status is Status.ENTERING_LOBBY:
-                await self._reporter.moved(Event.RETRYING)
+            due = self._spec.join_at
+            early = due is not None and due > self._clock.now()
+            self._visit.make_ready(early=early)
+            if not early:
+                await self._begin()
         except BaseException:
             await self._visit.close()
             await self._stack.aclose()
@@ -158,6 +161,16 @@ class MeetingSession:
             await self._visit.close()
             await self._stack.aclose()
 
+    async def _begin(self) -> None:
+        """Tell the job store, once. A bot that gets ready ahead of its time is silent (API-54)."""
+        if self._begun:
+            return
+        self._begun = True
+        if self._past.status is Status.QUEUED:
+            await self._reporter.moved(Event.BOT_STARTED)
+        elif self._past.status is Status.ENTERING_LOBBY:
+            await self._reporter.moved(Event.RETRYING)
+
     async def join(self) -> None:
         """Get into the room: one attempt, with a fresh page and a browser if there is none.
 
@@ -169,6 +182,7 @@ class MeetingSession:
             JobCancelled: the customer withdrew the job; the bot is gone from the door.
             StaleAttempt: another attempt holds the job.
         """
+        await self._begin()
         if self._past.in_call:
             self._in_room_since = self._arrived_before()
             await self._take_up_recording()

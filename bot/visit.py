@@ -24,7 +24,7 @@ from bot.evidence import save_evidence
 from bot.joining import Joiner
 from bot.platforms.driver import DriverContext
 from bot.platforms.registry import driver_of
-from bot.platforms.room import Room
+from bot.platforms.room import Room, View
 from bot.racing import any_set, first_of
 from core.errors import BotFault, BrowserFailed, MeetingError, UnknownScreen
 from core.jobs.spec import JobSpec
@@ -58,12 +58,30 @@ class Visit:
         self._bridge = bridge
         self._guard = guard
         self._trusted = tuple(trusted)
-        self._launching: asyncio.Task[Chromium] | None = None
+        self._launching: asyncio.Task[None] | None = None
+        # Its page was loaded ahead of the meeting.
+        self._door: Room | None = None
         self._attempts = 0
 
-    def start_browser(self) -> None:
-        """Begin to start it, in the background: it takes a second."""
-        self._launching = asyncio.create_task(self._browser(), name="browser")
+    def make_ready(self, *, early: bool) -> None:
+        """Start the browser in the background: it takes a second.
+
+        `early`, the meeting's page is loaded, too, where nobody in the meeting notices.
+        """
+        self._launching = asyncio.create_task(self._ready(early=early), name="browser")
+
+    async def _ready(self, *, early: bool) -> None:
+        chromium = await self._browser()
+        if early and driver_of(self._spec.driver).opens_unseen:
+            try:
+                self._check_browser_may_go_there()
+                room = await self._approach(chromium)
+                await first_of(_until_browser_dies(chromium), room.open())
+            except MeetingError as error:
+                # It may be there when its time has come.
+                log.info("The meeting's page could not be loaded ahead: %s", error.message)
+            else:
+                self._door = room
 
     async def enter(self, joiner: Joiner) -> None:
         """A fresh page, a browser if there is none, and with `joiner` into the room.
@@ -73,9 +91,32 @@ class Visit:
         """
         self._attempts += 1
         self._check_browser_may_go_there()
-        driver = driver_of(self._spec.driver)
+        driver_of(self._spec.driver)
         launching, self._launching = self._launching, None
-        chromium = await (launching or self._browser())
+        if launching is not None:
+            await launching
+        chromium = await self._browser()
+        room, self._door = await self._open_door(chromium), None
+        self.room = room or await self._approach(chromium)
+        try:
+            await first_of(
+                _until_browser_dies(chromium), joiner.enter(self.room, opened=room is not None)
+            )
+        except UnknownScreen as error:
+            if self.page is None:
+                raise
+            raise await self._with_evidence(error, self.page) from error
+
+    async def _open_door(self, chromium: Chromium) -> Room | None:
+        """The page that was loaded ahead, when it is still good for joining."""
+        if self._door is None or chromium.crashed.is_set():
+            return None
+        sight = await self._door.look()
+        return self._door if sight.view is View.PREJOIN else None
+
+    async def _approach(self, chromium: Chromium) -> Room:
+        """A fresh page with everything in it, not navigated yet."""
+        driver = driver_of(self._spec.driver)
         page = self.page = await chromium.new_page()
         options = self._spec.recording
         await self._bridge.attach(
@@ -83,7 +124,7 @@ class Visit:
             [*Recorder.page_parts(options), *driver.page_parts],
             Recorder.page_config(options),
         )
-        room = self.room = driver.room(
+        return driver.room(
             DriverContext(
                 page=page,
                 bridge=self._bridge,
@@ -92,10 +133,6 @@ class Visit:
                 navigation_timeout_seconds=self._settings.bot.navigation_timeout_seconds,
             )
         )
-        try:
-            await first_of(_until_browser_dies(chromium), joiner.enter(room))
-        except UnknownScreen as error:
-            raise await self._with_evidence(error, page) from error
 
     async def leave(self) -> None:
         """Out of the room, or away from the door; never raises."""
@@ -112,7 +149,7 @@ class Visit:
         if launching is not None:
             launching.cancel()
             await asyncio.gather(launching, return_exceptions=True)
-        chromium, self.chromium, self.room = self.chromium, None, None
+        chromium, self.chromium, self.room, self._door = self.chromium, None, None, None
         if chromium is not None and not politely:
             chromium.kill()
         await self._bridge.detach()

@@ -113,6 +113,8 @@ class BotSettings(BaseModel):
     start_timeout_seconds: Positive = 60
     navigation_timeout_seconds: Positive = 30
     join_timeout_seconds: Positive = 60
+    # A scheduled bot's browser starts so long before `joinAt` (design.md D11).
+    ready_seconds: float = Field(default=15, ge=0)
     network_grace_seconds: Positive = 60
     lease_seconds: Positive = 10
     bundle_seconds: Positive = 3

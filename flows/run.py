@@ -157,7 +157,7 @@ class MeetingRun:
             await self._take_up(self._resumed)
         if self._spec is None or self._delivers_only:
             return
-        if self._session is None and await self._withdrawn_before_due():
+        if await self._withdrawn_before_due():
             self.outcome.cancelled = True
             return
         session = self._session or await self._start_bot()
@@ -286,13 +286,20 @@ class MeetingRun:
         return (due - self._resources.clock.now()).total_seconds() if due is not None else 0
 
     async def _withdrawn_before_due(self) -> bool:
-        """Wait for `joinAt`, the job still `queued` (API-54); whether it was cancelled then."""
+        """Wait for `joinAt`, the job still `queued` (API-54); whether it was cancelled then.
+
+        The browser is started a little ahead of it, so that it costs nothing for long (D11).
+        """
+        ready = self._resources.settings.bot.ready_seconds
         while (ahead := self._seconds_ahead()) > 0:
             async with self._resources.database.begin() as session:
                 job = await session.get_one(Job, self.job_id)
             if job.cancel_requested_at is not None:
                 return True
-            await self._resources.clock.sleep(min(ahead, WAIT_SLICE_SECONDS))
+            if self._session is None and ahead <= ready:
+                await self._start_bot()
+            until = ahead if self._session is not None else ahead - ready
+            await self._resources.clock.sleep(min(until, WAIT_SLICE_SECONDS))
         return False
 
     async def _start_bot(self) -> Session:

@@ -60,7 +60,6 @@ class SimulatedSession:
 
     async def __aenter__(self) -> Self:
         self._listener = asyncio.create_task(self._commands.listen(), name="commands")
-        await self._reporter.moved(Event.BOT_STARTED)
         return self
 
     async def __aexit__(
@@ -82,6 +81,7 @@ class SimulatedSession:
             JobCancelled: the customer withdrew the job.
             StaleAttempt: another attempt holds the job.
         """
+        await self._reporter.moved(Event.BOT_STARTED)
         script = await read_script(SCRIPT)
         if self._commands.asked_to_go.is_set():
             await self._commands.settle("The bot has left the door.")

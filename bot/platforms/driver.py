@@ -30,8 +30,13 @@ class DriverContext:
 
 @dataclass(frozen=True)
 class PlatformDriver:
-    """One platform's driver. `page_parts` run in the init script, in this order."""
+    """One platform's driver. `page_parts` run in the init script, in this order.
+
+    `opens_unseen` says that nobody in a meeting notices when its page is loaded: the bot may do so
+    ahead of its time (D11).
+    """
 
     slug: Slug
     page_parts: tuple[Path, ...]
     room: Callable[[DriverContext], Room]
+    opens_unseen: bool = False

@@ -176,4 +176,5 @@ SANDBOX_DRIVER: Final = PlatformDriver(
     slug="sandbox",
     page_parts=(PAGE_DIR / "observer.js", OUTPUT_PART, PAGE_DIR / "sandbox.js"),
     room=SandboxRoom,
+    opens_unseen=True,
 )

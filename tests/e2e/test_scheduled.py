@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from core.clock import rfc3339
+from tests.e2e import processes
 from tests.e2e.customer import Customer
 from tests.e2e.operator import Operator
 from tests.support.stack import RunningStack
@@ -26,7 +28,12 @@ async def test_a_bot_joins_when_the_meeting_is_due_and_not_before(product: Runni
     job_id = await customer.dispatch(room.guest_url, joinAt=rfc3339(due))
 
     await Operator(product).until_running(job_id)
+    async with asyncio.timeout((due - datetime.now(UTC)).total_seconds()):
+        while not processes.browsers(product):
+            await asyncio.sleep(0.1)
     assert (await customer.job(job_id))["status"] == "queued"
+    people = (await product.sandbox.room(room.room_id)).participants
+    assert {one.kind for one in people} <= {"scripted"}
     await customer.until_status(job_id, "recording")
 
     (joining,) = [

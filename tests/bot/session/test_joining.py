@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.async_api import Page
 
 from bot.control import Outcome, Verb
+from bot.session import MeetingSession
+from core.clock import SystemClock
 from core.errors import (
     BotFault,
     BrowserFailed,
@@ -85,6 +89,55 @@ async def test_the_lobby_is_waited_in_until_the_host_admits(
         await client.host(sent.room.room_id, HostAction.ADMIT, view.lobby[0].participant_id)
         await joining
     assert sent.channel.events == [Event.BOT_STARTED, Event.LOBBY_SHOWN, Event.ADMITTED]
+
+
+async def at_the_door(session: MeetingSession) -> Page:
+    """Until the bot has got ready; its page."""
+    async with asyncio.timeout(30):
+        while session._visit._door is None:
+            await asyncio.sleep(0.02)
+    assert session._page is not None
+    return session._page
+
+
+async def test_a_bot_gets_ready_before_its_time_and_nobody_notices(
+    senders: Senders, client: SandboxClient
+) -> None:
+    """D11, API-54: browser and page are there, the job is `queued`, and the lobby is empty."""
+    due = SystemClock().now() + timedelta(minutes=1)
+    sent = await senders.send(LOBBY, join_at=due)
+    async with sent.session as session:
+        page = await at_the_door(session)
+        assert sent.channel.events == []
+        assert sent.room is not None
+        view = await client.room(sent.room.room_id)
+        assert view.lobby == ()
+        assert {one.kind for one in view.participants} == {"scripted"}
+        joining = asyncio.create_task(session.join())
+        await sent.channel.until(lambda channel: Event.LOBBY_SHOWN in channel.events)
+        await client.host(sent.room.room_id, HostAction.ADMIT)
+        await joining
+        assert session._page is page, "it was loaded once"
+    assert sent.channel.events == [Event.BOT_STARTED, Event.LOBBY_SHOWN, Event.ADMITTED]
+
+
+@pytest.mark.parametrize("what", ["the page", "the browser"])
+async def test_what_dies_while_the_bot_waits_is_replaced(senders: Senders, what: str) -> None:
+    """D11: without an attempt being lost."""
+    due = SystemClock().now() + timedelta(minutes=1)
+    sent = await senders.send(join_at=due)
+    async with sent.session as session:
+        page = await at_the_door(session)
+        chromium = session._chromium
+        assert chromium is not None
+        if what == "the page":
+            chromium.crashed.set()
+        else:
+            chromium.kill()
+            await chromium.gone.wait()
+        await session.join()
+        assert session._page is not page
+    assert sent.channel.events == [Event.BOT_STARTED, Event.ADMITTED]
 
 
 async def test_a_host_who_refuses_ends_the_job(senders: Senders, client: SandboxClient) -> None:
@@ -165,6 +218,22 @@ async def odd_server() -> AsyncIterator[Callable[[str, str], str]]:
 
     yield answers
     server.close()
+
+
+async def test_what_is_wrong_before_the_time_counts_for_nothing(
+    senders: Senders, odd_server: Callable[[str, str], str]
+) -> None:
+    """D11: the door is looked at again when the meeting is due."""
+    origin = odd_server("503 Service Unavailable", "busy")
+    due = SystemClock().now() + timedelta(minutes=1)
+    sent = await senders.send(room_url=f"{origin}/r/x", origin=origin, join_at=due)
+    async with sent.session as session:
+        assert session._visit._launching is not None
+        await asyncio.wait({session._visit._launching})
+        odd_server("404 Not Found", "no such meeting")
+        with pytest.raises(MeetingNotFound):
+            await session.join()
+    assert sent.channel.events == [Event.BOT_STARTED]
 
 
 async def test_a_server_error_is_worth_another_attempt(
