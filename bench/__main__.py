@@ -1,7 +1,7 @@
 """`make bench`: measure everything, print one table, write `bench/results.json`.
 
 `python -m bench cpu` measures one group only: cpu, loss, speech, service, burst, browsers, idle,
-throughput; `scale` stands for the last four.
+throughput (`scale` stands for the last four), http, million.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import attendance, loss, scale, service, speech
+from bench import attendance, http, loss, scale, service, speech
 from bench.figures import Figure, show, write
 from bench.rooms import running_sandbox
 from core.settings import Settings
@@ -24,7 +24,7 @@ from meetbot_server.demo.run import demo_settings
 from meetbot_server.secrets_file import load_or_make, with_secrets
 from meetbot_server.stack import local
 
-GROUPS: Final = ("cpu", "loss", "speech", "service", *scale.GROUPS)
+GROUPS: Final = ("cpu", "loss", "speech", "service", *scale.GROUPS, *http.GROUPS)
 ALIASES: Final = {"scale": scale.GROUPS}
 RESULTS: Final = Path(__file__).parent / "results.json"
 
@@ -50,6 +50,8 @@ async def run(groups: Sequence[str], console: Console) -> int:
             figures += await service.measure(given, console.print)
         if set(scale.GROUPS) & set(groups):
             figures += await scale.measure(given, groups, console.print)
+        if set(http.GROUPS) & set(groups):
+            figures += await http.measure(given, groups, console.print)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     show(figures, console)
