@@ -14,13 +14,14 @@ Bots have theirs in `api.routes.ingest`. A credential of one kind is refused by 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Path, Query, Request, Security
 from pydantic import SecretStr
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.schemes import SESSION_COOKIE, admin_scheme, intake_scheme, key_scheme, session_scheme
 from api.services import Services
@@ -34,7 +35,8 @@ from core.jobs.rows import owned_job
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def services(request: Request) -> Services:
+async def services(request: Request) -> Services:
+    # Not a plain function: FastAPI sends those through a thread for every request.
     found: Services = request.app.state.services
     return found
 
@@ -128,7 +130,7 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def admin(
+async def admin(
     request: Request, services: ServicesDep, _: Annotated[object, Security(admin_scheme)]
 ) -> None:
     """Lets the operator pass, by MEETBOT_API__ADMIN_TOKEN."""
@@ -136,7 +138,7 @@ def admin(
     _check_bearer(request, (token,) if token else (), "the operator's secret")
 
 
-def intake(
+async def intake(
     request: Request, services: ServicesDep, _: Annotated[object, Security(intake_scheme)]
 ) -> None:
     """Lets the mail worker pass, by one of MEETBOT_API__INTAKE_TOKENS."""
@@ -152,15 +154,37 @@ def _check_bearer(request: Request, known: Sequence[SecretStr], what: str) -> No
         raise Unauthorized(f"Send {what} as `Authorization: Bearer …`.")
 
 
+@dataclass(frozen=True)
+class Reading:
+    """A read in one transaction: who asks is looked up in it, and so is what they ask for."""
+
+    session: AsyncSession
+    caller: Caller
+
+
+async def reading(
+    request: Request, services: ServicesDep, _: Annotated[object, Security(key_scheme)]
+) -> AsyncIterator[Reading]:
+    """As `caller`, for short reads: a second transaction would cost as much as the rest of them."""
+    async with services.database.begin() as session:
+        bearer = request.headers.get("authorization")
+        yield Reading(session, await authenticate(session, bearer, now=services.clock.now()))
+
+
 CallerDep = Annotated[Caller, Depends(caller)]
+# Over when the route returns and not only when its answer is sent.
+ReadingDep = Annotated[Reading, Depends(reading, scope="function")]
 SessionDep = Annotated[Login, Depends(login)]
 MemberDep = Annotated[Member, Depends(member)]
 AdminDep = Annotated[None, Depends(admin)]
 IntakeDep = Annotated[None, Depends(intake)]
 
 
+JobId = Annotated[str, Path(alias="id", description="`job_…`, a bare ULID or a UUID.")]
+
+
 async def job_of_caller(
-    job_id: Annotated[str, Path(alias="id", description="`job_…`, a bare ULID or a UUID.")],
+    job_id: JobId,
     services: ServicesDep,
     caller: CallerDep,
 ) -> Job:
@@ -173,7 +197,7 @@ OwnedJob = Annotated[Job, Depends(job_of_caller)]
 
 
 async def job_of_member(
-    job_id: Annotated[str, Path(alias="id", description="`job_…`, a bare ULID or a UUID.")],
+    job_id: JobId,
     services: ServicesDep,
     member: MemberDep,
 ) -> Job:

@@ -1,4 +1,4 @@
-"""The baseline of the HTTP figures: one FastAPI route with one indexed query, and nothing else.
+"""The baseline of the HTTP figures: bare FastAPI routes with one indexed query each.
 
 `python -m bench.bare PORT`, with the database in MEETBOT_DATABASE_URL.
 """
@@ -9,28 +9,29 @@ import sys
 
 import uvicorn
 from fastapi import FastAPI
-from pydantic import SecretStr
-from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core.database import Database
 from core.jobs.models import Job
 from core.settings import Settings
 
+PAGE = 50
 
-def create_bare_app(url: SecretStr) -> FastAPI:
-    """`GET /jobs/{id}`: no authentication, no envelope; the pool is the API's."""
-    address = make_url(url.get_secret_value()).set(drivername="postgresql+psycopg")
-    engine = create_async_engine(address, pool_size=10, max_overflow=10)
+
+def create_bare_app(database: Database) -> FastAPI:
+    """One job, and a page of them, as rows: nobody is asked who they are."""
     app = FastAPI()
 
     @app.get("/jobs/{id}")
-    async def get(id: str) -> dict[str, str]:  # noqa: A002 - as in the path
-        async with AsyncSession(engine) as session:
-            found = select(Job.id, Job.status).where(col(Job.id) == id)
-            job_id, status = (await session.exec(found)).one()
-        return {"id": job_id, "status": status}
+    async def get(id: str) -> Job:  # noqa: A002 - as in the path
+        async with database.begin() as session:
+            return (await session.exec(select(Job).where(col(Job.id) == id))).one()
+
+    @app.get("/jobs")
+    async def list_() -> list[Job]:
+        async with database.begin() as session:
+            newest = select(Job).order_by(col(Job.id).desc()).limit(PAGE)
+            return list((await session.exec(newest)).all())
 
     return app
 
@@ -40,7 +41,7 @@ def main() -> None:
     if url is None:
         raise SystemExit("MEETBOT_DATABASE_URL is not set")
     uvicorn.run(
-        create_bare_app(url),
+        create_bare_app(Database(url, pool_size=10)),
         host="127.0.0.1",
         port=int(sys.argv[1]),
         log_config=None,

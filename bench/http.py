@@ -71,10 +71,12 @@ async def _http(
     key = {"authorization": f"Bearer {team.test_key.get_secret_value()}"}
     new = json.dumps(_tomorrow()).encode()
     api = f"http://{stack.settings.api.host}:{stack.settings.api.port}"
+    bare = f"http://127.0.0.1:{BARE_PORT}"
     requests: dict[str, tuple[str, Callable[[], Request], int]] = {
-        "bare route": (_bare(), lambda: Request("GET", f"/jobs/{_any(ids)}", {}), 200),
+        "bare job": (bare, lambda: Request("GET", f"/jobs/{_any(ids)}", {}), 200),
+        "bare list": (bare, lambda: Request("GET", "/jobs", {}), 200),
         "GET /jobs/{id}": (api, lambda: Request("GET", f"/api/v1/jobs/{_any(ids)}", key), 200),
-        "GET /jobs, pages of 50": (api, lambda: Request("GET", "/api/v1/jobs", key), 200),
+        "GET /jobs": (api, lambda: Request("GET", "/api/v1/jobs", key), 200),
         "POST /jobs": (api, lambda: Request("POST", "/api/v1/jobs", key, new), 201),
     }
     found: dict[str, list[Load]] = {name: [] for name in requests}
@@ -83,34 +85,31 @@ async def _http(
             say(f"round {number + 1} of {ROUNDS}: {CONNECTIONS} connections")
             for name, (origin, make, expected) in requests.items():
                 found[name].append(await load(origin, make, seconds=SECONDS, expected=expected))
-    base = found.pop("bare route")
-    rates = [one.rate for one in base]
-    figures = [_against_bare(name, loads, rates) for name, loads in found.items()]
-    figures.append(against("bare route, p99", [one.p99_ms for one in base], "ms"))
-    return figures + [
+    figures: list[Figure] = []
+    for name, base in (("GET /jobs/{id}", "bare job"), ("GET /jobs", "bare list")):
+        figures.append(
+            at_least(
+                *(name, [one.rate for one in found[name]], "a second", 0.5),
+                baseline=base,
+                baseline_samples=[one.rate for one in found[base]],
+                note=f"{CONNECTIONS} connections",
+            )
+        )
+        figures.append(_p99(name, found[name], base, found[base]))
+    made = found["POST /jobs"]
+    figures.append(
         against(
-            *(f"{name}, p99", [one.p99_ms for one in loads], "ms"),
-            baseline="bare route",
-            baseline_samples=[one.p99_ms for one in base],
+            *("POST /jobs", [one.rate for one in made], "a second", "bare job"),
+            [one.rate for one in found["bare job"]],
+            note=f"{CONNECTIONS} connections; makes a flow run each",
         )
-        for name, loads in found.items()
-    ]
-
-
-def _against_bare(name: str, loads: list[Load], base: list[float]) -> Figure:
-    """Reads of one job have a target; a page of fifty and a new job do more than one query."""
-    rates, note = [one.rate for one in loads], f"{CONNECTIONS} connections"
-    if name == "POST /jobs":
-        return against(
-            name, rates, "a second", baseline="bare route", baseline_samples=base, note=note
-        )
-    return at_least(
-        name, rates, "a second", 0.5, baseline="bare route", baseline_samples=base, note=note
     )
+    return [*figures, _p99("POST /jobs", made, "bare job", found["bare job"])]
 
 
-def _bare() -> str:
-    return f"http://127.0.0.1:{BARE_PORT}"
+def _p99(name: str, loads: Sequence[Load], base: str, base_loads: Sequence[Load]) -> Figure:
+    times, base_times = [one.p99_ms for one in loads], [one.p99_ms for one in base_loads]
+    return against(f"{name}, p99", times, "ms", base, base_times)
 
 
 @asynccontextmanager
@@ -119,7 +118,7 @@ async def _bare_route(stack: Stack) -> AsyncIterator[None]:
         name="bare",
         command=python("-m", "bench.bare", str(BARE_PORT)),
         environment=stack.child_environment(),
-        ready=answers(f"{_bare()}/docs"),
+        ready=answers(f"http://127.0.0.1:{BARE_PORT}/docs"),
     )
     await stack.supervisor.start(spec)
     yield

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Response
 
 from api import ending
-from api.dependencies import CallerDep, OwnedJob, ServicesDep
+from api.dependencies import CallerDep, JobId, OwnedJob, ReadingDep, ServicesDep
 from api.new_job import checked_job
 from api.pagination import Cursor, Limit, decode_cursor, encode_cursor
 from api.schemas.create_job import CreateJob, ExternalId
@@ -24,6 +24,7 @@ from core.jobs.creation import create_job
 from core.jobs.lifecycle import Status
 from core.jobs.listing import JobFilter, list_jobs
 from core.jobs.models import Job
+from core.jobs.rows import owned_job
 from core.platforms.registry import PLATFORMS, parse_platform
 
 log = logging.getLogger(__name__)
@@ -83,8 +84,7 @@ async def create(
 
 @router.get("", operation_id="listJobs")
 async def list_(
-    caller: CallerDep,
-    services: ServicesDep,
+    reading: ReadingDep,
     limit: Limit = 50,
     cursor: Cursor = None,
     status: CommaList = None,
@@ -102,19 +102,25 @@ async def list_(
         created_before=created_before,
     )
     before = decode_cursor("job", cursor)
-    async with services.database.begin() as session:
-        jobs = await list_jobs(
-            session, caller.team_id, caller.livemode, wanted, limit=limit + 1, before_id=before
-        )
+    caller = reading.caller
+    jobs = await list_jobs(
+        reading.session,
+        caller.team_id,
+        caller.livemode,
+        wanted,
+        limit=limit + 1,
+        before_id=before,
+    )
     page = jobs[:limit]
     more = encode_cursor(page[-1].id) if len(jobs) > limit else None
     return JobsPage(data=[JobOut.of(job) for job in page], next_cursor=more)
 
 
 @router.get("/{id}", operation_id="getJob", responses=NOT_FOUND)
-async def get(job: OwnedJob) -> JobOut:
+async def get(job_id: JobId, reading: ReadingDep) -> JobOut:
     """One job as it is now."""
-    return JobOut.of(job)
+    caller = reading.caller
+    return JobOut.of(await owned_job(reading.session, caller.team_id, caller.livemode, job_id))
 
 
 @router.delete(
