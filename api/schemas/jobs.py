@@ -88,9 +88,10 @@ class JobOut(Response):
     @classmethod
     def of(cls, job: Job) -> Self:
         """The public view of a row; a column is never public by accident."""
+        columns = vars(job)
         return cls.model_validate(
             {
-                **{name: getattr(job, name) for name in _SAME},
+                **{name: columns[name] for name in _SAME},
                 "url": job.meeting_url,
                 "metadata": job.labels,
                 "failureCode": job.failure_code,
