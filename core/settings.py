@@ -242,6 +242,11 @@ class Settings(BaseSettings):
         return self.data_dir / "work"
 
     @property
+    def scratch_dir(self) -> Path:
+        """What processes of meetings keep only while they live, such as browser profiles."""
+        return self.data_dir / "tmp"
+
+    @property
     def worker_mark(self) -> Path:
         """The file that the worker touches when it takes runs."""
         return self.data_dir / "worker.ready"

@@ -34,10 +34,13 @@ def _run(flow: Any, flow_run: str) -> None:
     from prefect.flow_engine import run_flow_async
     from prefect.logging.configuration import setup_logging
 
+    from core.settings import Settings
+    from flows.scratch import own_scratch
+
     setup_logging()
     run = FlowRun.model_validate_json(flow_run)
     # Aborted: another process of the same run has the job, and tells Prefect how it went.
-    with contextlib.suppress(Abort):
+    with contextlib.suppress(Abort), own_scratch(Settings().scratch_dir):
         asyncio.run(
             run_flow_async(flow, flow_run=run, parameters=run.parameters, return_type="state")
         )

@@ -23,12 +23,15 @@ from core.settings import Settings
 from flows.forks import MeetingForks
 from flows.holding import Deaths
 from flows.resources import Resources, open_resources
+from flows.scratch import sweep
 from flows.worker import MeetingWorker
 
 log = logging.getLogger(__name__)
 
 # How often a worker says that it is there.
 REPORT_SECONDS: Final = 15
+# How often it looks for what killed processes left on this machine.
+SWEEP_SECONDS: Final = 5
 # Prefect may still be starting, or migrating its database.
 POOL_SECONDS: Final = 140
 
@@ -62,6 +65,7 @@ async def run(settings: Settings) -> None:
         watching = asyncio.create_task(worker.watch_cancellations(), name="cancellations")
         ready = asyncio.create_task(_announce(worker, mark), name="ready")
         present = asyncio.create_task(_report(resources, worker), name="presence")
+        sweeping = asyncio.create_task(_sweep(resources), name="sweep")
         stopping = asyncio.create_task(stop.wait(), name="stop")
         done, _ = await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if stopping in done:
@@ -73,7 +77,7 @@ async def run(settings: Settings) -> None:
                 lambda job_id: _leave(resources, job_id), settings.worker.leave_seconds
             )
         mark.unlink(missing_ok=True)
-        for task in (ready, present, watching, working, stopping):
+        for task in (ready, present, sweeping, watching, working, stopping):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
@@ -143,6 +147,16 @@ async def _report(resources: Resources, worker: MeetingWorker) -> None:
     while True:
         await _say_here(resources, resources.settings.worker.cpu_seconds_a_minute)
         await resources.clock.sleep(REPORT_SECONDS)
+
+
+async def _sweep(resources: Resources) -> None:
+    """Keep removing what killed meetings left here, also under an earlier worker."""
+    while True:
+        try:
+            await asyncio.to_thread(sweep, resources.settings.scratch_dir)
+        except OSError as error:
+            log.warning("what dead processes left could not be removed: %s", error)
+        await resources.clock.sleep(SWEEP_SECONDS)
 
 
 async def _say_here(resources: Resources, budget: float) -> None:

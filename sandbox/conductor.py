@@ -124,16 +124,21 @@ class Conductor:
         return Sound(DTX_BYTE if frame % DTX_EVERY == 0 else None)
 
     def _note(self, cycle: int, line: ScriptLine, at: int) -> None:
-        """With several browsers, the first one served sets the time; all share one clock."""
+        """By the clock that stamps packets: a busy machine sends them later than they are due."""
+        first = (self._start or 0) + cycle * self._script.frames + line.start
+        due = self._due_ms(first + at - line.start)
         spoken = self._spoken.get((cycle, line.index))
         if spoken is None:
-            now = epoch_ms(self._clock.now())
-            self._spoken[cycle, line.index] = _Spoken(line, now, now)
+            # Also for who comes in its middle: the sentence began when it did.
+            self._spoken[cycle, line.index] = _Spoken(line, self._due_ms(first), due)
             if len(self._spoken) > TIMELINE_LIMIT:
                 del self._spoken[next(iter(self._spoken))]
         elif not spoken.done:
-            spoken.last_at_ms = epoch_ms(self._clock.now())
+            spoken.last_at_ms = due
             spoken.done = at == line.end - 1
+
+    def _due_ms(self, frame: int) -> int:
+        return round(self._clock.now().timestamp() * 1000 - self._frames.late(frame) * 1000)
 
     @property
     def timeline(self) -> tuple[Utterance, ...]:

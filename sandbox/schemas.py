@@ -77,9 +77,10 @@ class Waiting(Wire):
 
 
 class Utterance(Wire):
-    """A sentence that was really sent; times in epoch milliseconds.
+    """A sentence of which something was really sent; times in epoch milliseconds.
 
-    `started_at_ms`: its first packet left; `ended_at_ms`: its last one did, None while spoken.
+    `started_at_ms`: when it began by the room's clock, whoever was there to hear it;
+    `ended_at_ms`: when the last packet that was sent was due, None while spoken.
     """
 
     participant_id: str

@@ -28,6 +28,8 @@ NAMES: Final = ("chromium", "chromium-browser", "google-chrome-stable", "google-
 TAB_VIDEO_VIEWPORT: Final = (1280, 720)
 AUDIO_ONLY_VIEWPORT: Final = (320, 180)
 CLOSE_TIMEOUT_SECONDS: Final = 5.0
+# A socket's path has 107 characters, and Chromium's own part of it 45.
+LONGEST_TMPDIR: Final = 62
 
 # Playwright's defaults that are for testing pages, not for attending hostile ones.
 _UNWANTED_DEFAULTS: Final = ("--disable-popup-blocking", "--disable-ipc-flooding-protection")
@@ -214,7 +216,7 @@ class Chromium:
             args=chromium_arguments(self._settings, self._options),
             ignore_default_args=unwanted,
             # Nothing of our environment (settings, secrets) reaches the browser.
-            env={"PATH": os.defpath, "HOME": str(profile)} if self._settings.headless else None,
+            env=_environment(profile) if self._settings.headless else None,
             viewport={"width": width, "height": height},
             locale="en-US",
             bypass_csp=True,
@@ -239,6 +241,15 @@ class Chromium:
             log.warning("Chromium did not close in time; it is killed.")
         finally:
             _kill_group(self.pid, profile)
+
+
+def _environment(profile: Path) -> dict[str, str | float | bool]:
+    """The browser's own: its temporary files are where ours are, so that they go with them."""
+    environment: dict[str, str | float | bool] = {"PATH": os.defpath, "HOME": str(profile)}
+    folder = tempfile.gettempdir()
+    if len(os.fsencode(folder)) <= LONGEST_TMPDIR:
+        environment["TMPDIR"] = folder
+    return environment
 
 
 def _ice_guard(trusted_origins: tuple[str, ...]) -> str:

@@ -1,90 +1,74 @@
 """`make faults SEED=n ROUNDS=m FROM=k`: meetings with faults, two at once, and what did not hold.
 
-Results are appended to `.meetbot/faults-<seed>.jsonl`; a run that was broken off goes on with FROM.
+Results are appended to `.meetbot/faults-<seed>.jsonl`, a run that was broken off goes on with FROM;
+the distribution over all rounds of the seed is in `.meetbot/faults-<seed>.json`.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import statistics
 import sys
 import tempfile
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
-from rich.table import Table
 
+from tests.faults.leftovers import left_of_all
 from tests.faults.patience import patient
-from tests.faults.plan import plan
+from tests.faults.plan import Round, plan
+from tests.faults.report import Log, replay, show
 from tests.faults.rounds import Result, play
-from tests.support.stack import running_stack
+from tests.support.stack import RunningStack, running_stack
 
 TOGETHER: Final = 2
 
 
-async def run(seed: int, numbers: Sequence[int], console: Console) -> list[Result]:
-    """Play these rounds, `TOGETHER` at a time, on one stack."""
-    results: list[Result] = []
+@asynccontextmanager
+async def asked_patiently(running: RunningStack) -> AsyncIterator[RunningStack]:
+    """The product as its customer and operator reach it who ask again while it restarts."""
+    async with patient(running.api) as api, patient(running.prefect) as prefect:
+        yield replace(running, api=api, prefect=prefect)
+
+
+async def play_all(
+    product: RunningStack, rounds: Sequence[Round], done: Callable[[Result], None]
+) -> list[Result]:
+    """Play these rounds, `TOGETHER` at a time; `done` is told of each as it ends."""
     turns = asyncio.Semaphore(TOGETHER)
-    log = Path(".meetbot") / f"faults-{seed}.jsonl"
-    log.parent.mkdir(exist_ok=True)
-    async with (
-        running_stack() as running,
-        patient(running.api) as api,
-        patient(running.prefect) as prefect,
-    ):
-        product = replace(running, api=api, prefect=prefect)
 
-        async def one(number: int) -> None:
-            async with turns:
-                with tempfile.TemporaryDirectory() as folder:
-                    result = await play(product, plan(seed, number), Path(folder))
-            results.append(result)
-            with log.open("a") as lines:
-                lines.write(json.dumps(asdict(result)) + "\n")
-            console.print(f"{result.round}: {'; '.join(result.violations) or 'holds'}")
+    async def one(round_: Round) -> Result:
+        async with turns:
+            with tempfile.TemporaryDirectory() as folder:
+                result = await play(product, round_, Path(folder))
+        done(result)
+        return result
 
-        await asyncio.gather(*(one(number) for number in numbers))
-    return results
+    return await asyncio.gather(*(one(round_) for round_ in rounds))
 
 
-def report(results: Sequence[Result], console: Console) -> int:
-    """Print the table by fault and how to play what failed again; the exit code."""
-    table = Table(title="Faults", title_justify="left")
-    for title in ("fault", "rounds", "violations", "back after, s", "lost, ms"):
-        table.add_column(title)
-    by_fault: dict[str, list[Result]] = defaultdict(list)
-    for result in results:
-        by_fault[result.round.fault].append(result)
-    for fault, those in sorted(by_fault.items()):
-        table.add_row(
-            fault,
-            str(len(those)),
-            str(sum(bool(result.violations) for result in those)),
-            _spread([r.back_seconds for r in those if r.back_seconds is not None], 1),
-            _spread([r.lost_ms for r in those if r.lost_ms is not None], 0),
-        )
-    console.print(table)
+async def run(seed: int, numbers: Sequence[int], console: Console) -> int:
+    """Play, report and keep what came out; the exit code."""
+    log = Log(seed)
+
+    def done(result: Result) -> None:
+        log.add(result)
+        console.print(f"{result.round}: {'; '.join(result.violations) or 'holds'}")
+
+    async with running_stack() as running, asked_patiently(running) as product:
+        results = await play_all(product, [plan(seed, number) for number in numbers], done)
+        left = await left_of_all(product)
+    show(log.sum_up(), console)
     failed = [result for result in results if result.violations]
     for result in failed:
-        again = f"make faults SEED={result.round.seed} FROM={result.round.number} ROUNDS=1"
-        console.print(
-            f"{result.round} ({result.job_id}): {'; '.join(result.violations)}\n  {again}"
-        )
-    return 1 if failed else 0
-
-
-def _spread(values: Sequence[float], digits: int) -> str:
-    """Median and most."""
-    if not values:
-        return ""
-    return f"{statistics.median(values):.{digits}f}, at most {max(values):.{digits}f}"
+        console.print(replay(result))
+    if left:
+        console.print(f"Left behind when every round was over: {'; '.join(left)}")
+    return 1 if failed or left else 0
 
 
 def main() -> None:
@@ -95,7 +79,7 @@ def main() -> None:
     given = parser.parse_args()
     console = Console(width=150, highlight=False)
     numbers = range(given.first, given.first + given.rounds)
-    sys.exit(report(asyncio.run(run(given.seed, numbers, console)), console))
+    sys.exit(asyncio.run(run(given.seed, numbers, console)))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ from typing import Final
 import psutil
 
 from tests.e2e import processes
+from tests.faults.leftovers import meeting_of
 from tests.faults.plan import Fault
 from tests.support.stack import RunningStack
 
@@ -25,10 +26,9 @@ CHILDREN: Final = {Fault.WORKER: "worker", Fault.PREFECT: "prefect", Fault.API: 
 class Victim:
     """The processes of one job's meeting, also below a worker that is dead."""
 
-    def __init__(self, product: RunningStack, job_id: str) -> None:
+    def __init__(self, job_id: str, meeting: psutil.Process) -> None:
         self.job_id = job_id
-        work = str(product.settings.work_dir / job_id)
-        self.meeting = next(found for found in _own_forks() if _works_in(found, work))
+        self.meeting = meeting
         self.browser = next(
             child for child in self.meeting.children(recursive=True) if processes.is_browser(child)
         )
@@ -74,7 +74,9 @@ async def injected(product: RunningStack, fault: Fault, job_id: str) -> AsyncIte
             for process in _database(product):
                 process.resume()
     else:
-        _strike(product, fault, Victim(product, job_id))
+        meeting = await meeting_of(product, job_id)
+        assert meeting is not None, "the job has no process"
+        _strike(product, fault, Victim(job_id, meeting))
         yield
 
 
@@ -98,19 +100,6 @@ def _strike(product: RunningStack, fault: Fault, victim: Victim) -> None:
             shutil.rmtree(product.settings.work_dir / victim.job_id, ignore_errors=True)
         case _:
             raise AssertionError(f"{fault} strikes no process of the meeting")
-
-
-def _own_forks() -> Iterator[psutil.Process]:
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if "forkserver" in " ".join(process.cmdline()):
-                yield process
-
-
-def _works_in(process: psutil.Process, folder: str) -> bool:
-    with suppress(psutil.Error):
-        return any(file.path.startswith(folder) for file in process.open_files())
-    return False
 
 
 def _database(product: RunningStack) -> list[psutil.Process]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from tests.e2e.ending import Ended, ended
 from tests.e2e.listening import hear
 from tests.e2e.operator import Operator
 from tests.faults.inject import injected
+from tests.faults.leftovers import Footprint
 from tests.faults.plan import DEADLY, End, Fault, Round
 from tests.support.stack import OVER_HTTP, RunningStack
 
@@ -62,11 +64,19 @@ async def play(product: RunningStack, round_: Round, folder: Path) -> Result:
     made = await product.sandbox.create_room(TALK)
     try:
         async with asyncio.timeout(END_SECONDS + 120):
-            async with _counting_bots(product, made.room_id, result):
-                fault_ms = await _meeting(product, round_, made, result)
-            await _check(product, result, made, fault_ms, folder)
+            labels = OVER_HTTP if round_.over_http else {}
+            customer = Customer(product)
+            result.job_id = await customer.dispatch(made.guest_url, metadata=labels)
+            footprint = Footprint(product, result.job_id)
+            async with footprint.noted():
+                async with _counting_bots(product, made.room_id, result):
+                    fault_ms = await _meeting(product, round_, made, result)
+                await _check(product, result, made, fault_ms, folder)
+            result.violations += [f"left behind: {what}" for what in await footprint.left()]
     except Exception as error:  # noqa: BLE001 - one broken round must not end the others
-        result.violations.append(f"{type(error).__name__}: {error}"[:600])
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        at = f"{Path(where.filename).name}:{where.lineno}"
+        result.violations.append(f"{type(error).__name__} at {at}: {error}"[:600])
     finally:
         with suppress(httpx.HTTPError):
             await product.sandbox.delete(made.room_id)
@@ -77,10 +87,7 @@ async def _meeting(
     product: RunningStack, round_: Round, made: RoomCreated, result: Result
 ) -> float:
     """Dispatch, record, strike, go on, end; the moment of the fault in epoch ms."""
-    customer = Customer(product)
-    result.job_id = job_id = await customer.dispatch(
-        made.guest_url, metadata=OVER_HTTP if round_.over_http else {}
-    )
+    customer, job_id = Customer(product), result.job_id
     await customer.until_recorded(job_id, round_.before)
     async with injected(product, round_.fault, job_id):
         fault_ms = time.time() * 1000

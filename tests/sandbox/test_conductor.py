@@ -93,6 +93,20 @@ async def test_a_line_is_sent_packet_by_packet_and_noted_with_its_times(clock: M
     await on.conductor.close()
 
 
+@pytest.mark.parametrize("missed", [0, 25], ids=("sent late", "missed at first"))
+async def test_a_sentence_began_when_it_was_due(clock: ManualClock, missed: int) -> None:
+    """Packets are stamped by that clock: whoever records them knows no other moment."""
+    on = play(clock)
+    line = on.script.lines[1]
+    on.conductor.start()
+    began = epoch_ms(clock.now())
+    clock.advance((line.start + missed + 1) * 0.02 + 0.3)
+    on.conductor.sound(line.speaker, line.start + missed + 1)
+    (said,) = on.conductor.timeline
+    assert said.started_at_ms == pytest.approx(began + (line.start + 1) * 20, abs=2)
+    await on.conductor.close()
+
+
 async def test_what_nobody_asked_for_was_not_sent_and_is_not_in_the_timeline(
     clock: ManualClock,
 ) -> None:
