@@ -74,7 +74,7 @@ async def test_the_whole_job_with_its_defaults(api: Api) -> None:
         "adapterError": None,
         "attempt": 1,
         "progress": None,
-        "region": "local",
+        "region": "eu",
         "livemode": True,
         "createdAt": "2026-05-09T14:00:00.000Z",
         "updatedAt": "2026-05-09T14:00:00.000Z",
