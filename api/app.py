@@ -10,12 +10,15 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
+from starlette.middleware.sessions import SessionMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import errors, output_media
 from api.feed import JobFeed
+from api.google import COOKIE, LIFE_SECONDS, GoogleLogin, cookie_secret
 from api.keeping import keeping
 from api.middleware import BodyLimit, RequestFrame
-from api.routes import events, health, ingest, jobs, socket, verbs
+from api.routes import auth, cli_auth, events, health, ingest, jobs, pages, socket, verbs
 from api.routes.health import server_version
 from api.services import Services
 from core.clock import Clock, SystemClock
@@ -23,6 +26,7 @@ from core.database import COMMANDS_CHANNEL, Database
 from core.dispatch.base import Dispatcher
 from core.dispatch.prefect import PrefectDispatcher
 from core.errors import BadInput
+from core.mail import Mailer, create_mailer
 from core.network.addresses import Resolve, resolve
 from core.network.fetching import Fetcher
 from core.secrets import SecretBox
@@ -41,11 +45,13 @@ def create_app(
     clock: Clock | None = None,
     dispatcher: Callable[[Database], DispatcherContext] | None = None,
     resolver: Resolve = resolve,
+    mailer: Mailer | None = None,
 ) -> FastAPI:
     """The application; it opens its resources when it starts.
 
     Args:
         dispatcher: makes what runs jobs, Prefect when not given.
+        mailer: sends mails, what the settings say when not given.
 
     Raises:
         BadInput: a setting is missing; the message names it.
@@ -55,6 +61,8 @@ def create_app(
     url, box = settings.database_url, SecretBox(settings.encryption_keys)
     time = clock or SystemClock()
     storage = create_storage(settings)
+    mails = mailer or create_mailer(settings.mail, links_in_log=settings.login.links_in_log)
+    google = GoogleLogin(settings)
     fetcher = Fetcher(
         timeout_seconds=FETCH_SECONDS,
         trusted_origins=settings.trusted_origins,
@@ -79,6 +87,8 @@ def create_app(
                 storage=storage,
                 fetcher=await stack.enter_async_context(fetcher),
                 uploads=asyncio.Semaphore(UPLOADS_AT_ONCE),
+                mailer=mails,
+                google=google,
             )
             app.state.services = services
             await stack.enter_async_context(services.feed.running())
@@ -95,10 +105,20 @@ def create_app(
         redirect_slashes=False,
         servers=[{"url": settings.api.public_url}],
     )
-    for part in (jobs, events, verbs, socket, ingest, health):
+    for part in (jobs, events, verbs, socket, ingest, auth, cli_auth, pages, health):
         app.include_router(part.router)
     errors.install(app)
     app.add_middleware(BodyLimit, larger=[(output_media.ROUTE, output_media.MOST_BODY_BYTES)])
+    app.add_middleware(
+        SessionMiddleware,
+        secret_key=cookie_secret(settings),
+        session_cookie=COOKIE,
+        max_age=LIFE_SECONDS,
+        path="/auth/google",
+        same_site="lax",
+        https_only=settings.api.login_url.startswith("https://"),
+    )
+    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.api.trusted_proxies))
     # Added last, it is the outermost.
     app.add_middleware(RequestFrame)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -30,6 +31,7 @@ from core.accounts.sessions import Login, find_login
 from core.errors import Forbidden, Unauthorized
 from core.jobs.models import Job
 from core.jobs.rows import owned_job
+from core.rate_limits import take
 
 # These change nothing, so another site may cause them; they need no proof of intention.
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -88,15 +90,32 @@ async def member(
 
 
 async def _caller(request: Request, services: Services) -> Caller:
+    now = services.clock.now()
     async with services.database.begin() as session:
         bearer = request.headers.get("authorization")
-        return await authenticate(session, bearer, now=services.clock.now())
+        found = await authenticate(session, bearer, now=now)
+        await _count(request, services, session, found.team_id, now=now)
+        return found
+
+
+async def _count(
+    request: Request, services: Services, session: AsyncSession, team_id: str, *, now: datetime
+) -> None:
+    """Count the request against its team's limits (API-85)."""
+    limits = services.settings.limits
+    route = request.scope.get("route")
+    if getattr(route, "operation_id", None) == "createJob":
+        await take(session, f"jobs:{team_id}", limits.create_job, now=now)
+    else:
+        await take(session, f"requests:{team_id}", limits.requests, now=now)
 
 
 async def _login(request: Request, services: Services) -> Login:
     token = request.cookies.get(SESSION_COOKIE)
+    now = services.clock.now()
     async with services.database.begin() as session:
-        found = await find_login(session, token, now=services.clock.now())
+        found = await find_login(session, token, now=now)
+        await _count(request, services, session, found.team_id, now=now)
     if request.method not in SAFE_METHODS:
         check_origin(request, services)
         check_csrf(found, request.headers.get("x-csrf-token"))

@@ -10,9 +10,12 @@ from typing import Final
 
 from api.output_media import tidy
 from api.services import Services
+from core.accounts.cli_logins import forget_cli_logins
+from core.accounts.magic_links import forget_links
 from core.accounts.sessions import forget_sessions
 from core.errors import Unavailable
 from core.jobs.ingest import forget
+from core.rate_limits import forget_windows
 
 log = logging.getLogger(__name__)
 
@@ -57,3 +60,6 @@ async def _forget(services: Services) -> None:
     async with services.database.begin() as session:
         await forget(session, now=now)
         await forget_sessions(session, now=now)
+        await forget_links(session, now=now)
+        await forget_cli_logins(session, now=now)
+        await forget_windows(session, now=now)

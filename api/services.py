@@ -6,9 +6,11 @@ import asyncio
 from dataclasses import dataclass
 
 from api.feed import JobFeed
+from api.google import GoogleLogin
 from core.clock import Clock
 from core.database import Database
 from core.dispatch.base import Dispatcher
+from core.mail import Mailer
 from core.network.addresses import Resolve
 from core.network.fetching import Fetcher
 from core.secrets import SecretBox
@@ -31,3 +33,5 @@ class Services:
     fetcher: Fetcher
     # Each upload holds its bytes in memory, twice while they are decoded.
     uploads: asyncio.Semaphore
+    mailer: Mailer
+    google: GoogleLogin

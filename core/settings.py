@@ -37,8 +37,10 @@ class ApiSettings(BaseModel):
     admin_token: SecretStr | None = None
     # Bearer secrets of those who hand in calendar invites by mail.
     intake_tokens: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    # Addresses or networks of our own proxies: of a client's address only they are believed.
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
 
-    @field_validator("intake_tokens", mode="before")
+    @field_validator("intake_tokens", "trusted_proxies", mode="before")
     @classmethod
     def _split_tokens(cls, value: object) -> object:
         return _comma_list(value)
@@ -53,6 +55,39 @@ class LoginSettings(BaseModel):
     """How people log in."""
 
     session_days: float = Field(default=30, gt=0)
+    # Both or none: without them nobody logs in with Google.
+    google_client_id: str | None = None
+    google_client_secret: SecretStr | None = None
+    google_issuer: str = "https://accounts.google.com"
+    google_timeout_seconds: Positive = 10
+    # Without a mail server, links are written to the log of the API: for development only.
+    links_in_log: bool = False
+
+
+class MailSettings(BaseModel):
+    """The mail server of the operator; without a host no mail is sent."""
+
+    host: str | None = None
+    port: Port = 587
+    user: str | None = None
+    password: SecretStr | None = None
+    sender: str = "meetbot <no-reply@localhost>"
+    # `starttls` never falls back to plain text.
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    timeout_seconds: Positive = 10
+
+
+class LimitSettings(BaseModel):
+    """How often something may be asked, per minute (API-85)."""
+
+    # Per team.
+    create_job: int = Field(default=60, ge=1)
+    requests: int = Field(default=600, ge=1)
+    # Per address of the client.
+    cli_auth: int = Field(default=10, ge=1)
+    login: int = Field(default=10, ge=1)
+    # Mails to one address in a quarter of an hour.
+    mails: int = Field(default=5, ge=1)
 
 
 class PrefectSettings(BaseModel):
@@ -213,6 +248,8 @@ class Settings(BaseSettings):
 
     api: ApiSettings = ApiSettings()
     login: LoginSettings = LoginSettings()
+    mail: MailSettings = MailSettings()
+    limits: LimitSettings = LimitSettings()
     prefect: PrefectSettings = PrefectSettings()
     storage: StorageSettings = StorageSettings()
     bot: BotSettings = BotSettings()

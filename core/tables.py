@@ -2,16 +2,19 @@
 
 from sqlmodel import SQLModel
 
+from core.accounts.login_models import CliLogin, MagicLink
 from core.accounts.models import ApiKey, LoginSession, Membership, Team, User
 from core.billing.models import UsageEvent
 from core.dispatch.workers import WorkerSeen
 from core.jobs.live_models import IngestedMessage, JobNotice, LentMedia
 from core.jobs.models import Job, JobCommand, Transition
 from core.jobs.postponed import PostponedUpload
+from core.rate_limits import RateWindow
 from core.webhooks.models import Delivery, DeliveryAttempt
 
 __all__ = [
     "ApiKey",
+    "CliLogin",
     "Delivery",
     "DeliveryAttempt",
     "IngestedMessage",
@@ -20,8 +23,10 @@ __all__ = [
     "JobNotice",
     "LentMedia",
     "LoginSession",
+    "MagicLink",
     "Membership",
     "PostponedUpload",
+    "RateWindow",
     "Team",
     "Transition",
     "UsageEvent",

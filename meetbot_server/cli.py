@@ -60,6 +60,8 @@ def api() -> None:
         log_config=None,
         access_log=False,
         ws_max_size=MOST_CHARACTERS,
+        # The application does it, by MEETBOT_API__TRUSTED_PROXIES.
+        proxy_headers=False,
         # Event streams and long polls of bots stay open; both come back by themselves.
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )

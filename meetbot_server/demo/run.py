@@ -91,6 +91,8 @@ def demo_settings(settings: Settings, *trusted_origins: str) -> Settings:
             "api": settings.api.model_copy(
                 update={"port": ports[0], "public_url": f"http://127.0.0.1:{ports[0]}"}
             ),
+            # It looks at its job more often than a customer would.
+            "limits": settings.limits.model_copy(update={"create_job": 6_000, "requests": 60_000}),
             "prefect": settings.prefect.model_copy(update={"port": ports[1]}),
             "sandbox": settings.sandbox.model_copy(
                 update={"port": ports[2], "origin": f"http://127.0.0.1:{ports[2]}"}
