@@ -18,6 +18,7 @@ from api.feed import JobFeed
 from api.google import COOKIE, LIFE_SECONDS, GoogleLogin, cookie_secret
 from api.keeping import keeping
 from api.middleware import BodyLimit, RequestFrame
+from api.request_meter import RequestMeter
 from api.routes import auth, cli_auth, events, health, ingest, jobs, pages, socket, verbs
 from api.routes.health import server_version
 from api.services import Services
@@ -89,11 +90,13 @@ def create_app(
                 uploads=asyncio.Semaphore(UPLOADS_AT_ONCE),
                 mailer=mails,
                 google=google,
+                meter=RequestMeter(database, time, settings.limits.requests),
             )
             app.state.services = services
             await stack.enter_async_context(services.feed.running())
             await stack.enter_async_context(services.command_feed.running())
             await stack.enter_async_context(keeping(services))
+            await stack.enter_async_context(services.meter.running())
             yield
 
     # Its pages load nothing from elsewhere, so the documentation works without internet.

@@ -16,7 +16,6 @@ from __future__ import annotations
 import hmac
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -92,22 +91,13 @@ async def member(
 async def _caller(request: Request, services: Services) -> Caller:
     now = services.clock.now()
     async with services.database.begin() as session:
-        bearer = request.headers.get("authorization")
-        found = await authenticate(session, bearer, now=now)
-        await _count(request, services, session, found.team_id, now=now)
-        return found
-
-
-async def _count(
-    request: Request, services: Services, session: AsyncSession, team_id: str, *, now: datetime
-) -> None:
-    """Count the request against its team's limits (API-85)."""
-    limits = services.settings.limits
-    route = request.scope.get("route")
-    if getattr(route, "operation_id", None) == "createJob":
-        await take(session, f"jobs:{team_id}", limits.create_job, now=now)
-    else:
-        await take(session, f"requests:{team_id}", limits.requests, now=now)
+        found = await authenticate(session, request.headers.get("authorization"), now=now)
+        if getattr(request.scope.get("route"), "operation_id", None) == "createJob":
+            most = services.settings.limits.create_job
+            await take(session, f"jobs:{found.team_id}", most, now=now)
+            return found
+    services.meter.count(f"requests:{found.team_id}")
+    return found
 
 
 async def _login(request: Request, services: Services) -> Login:
@@ -115,7 +105,7 @@ async def _login(request: Request, services: Services) -> Login:
     now = services.clock.now()
     async with services.database.begin() as session:
         found = await find_login(session, token, now=now)
-        await _count(request, services, session, found.team_id, now=now)
+    services.meter.count(f"requests:{found.team_id}")
     if request.method not in SAFE_METHODS:
         check_origin(request, services)
         check_csrf(found, request.headers.get("x-csrf-token"))
@@ -187,7 +177,9 @@ async def reading(
     """As `caller`, for short reads: a second transaction would cost as much as the rest of them."""
     async with services.database.begin() as session:
         bearer = request.headers.get("authorization")
-        yield Reading(session, await authenticate(session, bearer, now=services.clock.now()))
+        found = await authenticate(session, bearer, now=services.clock.now())
+        services.meter.count(f"requests:{found.team_id}")
+        yield Reading(session, found)
 
 
 CallerDep = Annotated[Caller, Depends(caller)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from api.feed import JobFeed
 from api.google import GoogleLogin
+from api.request_meter import RequestMeter
 from core.clock import Clock
 from core.database import Database
 from core.dispatch.base import Dispatcher
@@ -35,3 +36,4 @@ class Services:
     uploads: asyncio.Semaphore
     mailer: Mailer
     google: GoogleLogin
+    meter: RequestMeter

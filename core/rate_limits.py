@@ -1,8 +1,13 @@
-"""How often somebody may do something, counted for all API processes together (API-85)."""
+"""How often somebody may do something, counted for all API processes together (API-85).
 
+`take` counts exactly, one statement a request: for what is rare. For what is frequent a process
+counts by itself and tells the others every second, by `add` (see `api.request_meter`).
+"""
+
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from sqlalchemy import case, delete, extract
 from sqlalchemy.dialects.postgresql import insert
@@ -33,6 +38,45 @@ class RateWindow(SQLModel, table=True):
     previous: int
 
 
+@dataclass(frozen=True)
+class Count:
+    """A row as it was read; what was done in the window before fades away linearly."""
+
+    started_at: datetime
+    count: int = 0
+    previous: int = 0
+
+    @classmethod
+    def of(cls, row: RateWindow) -> Self:
+        return cls(row.started_at, row.count, row.previous)
+
+    def at(self, now: datetime, period: timedelta = MINUTE) -> "Count":
+        """The same in the window of `now`."""
+        if now < self.started_at + period:
+            return self
+        if now < self.started_at + 2 * period:
+            return Count(self.started_at + period, 0, self.count)
+        return Count(now)
+
+    def used(self, now: datetime, period: timedelta = MINUTE) -> float:
+        """How much of a limit is used up."""
+        here = self.at(now, period)
+        return here.count + here.previous * (1 - (now - here.started_at) / period)
+
+    def wait(self, limit: int, now: datetime, period: timedelta = MINUTE) -> int:
+        """Whole seconds until one more is allowed, if nobody asks meanwhile."""
+        here = self.at(now, period)
+        seconds = period.total_seconds()
+        age = (now - here.started_at).total_seconds()
+        if here.count < limit:
+            # The window before has to fade to what is left of the limit.
+            left = (limit - 1 - here.count) / max(here.previous, 1)
+            wait = seconds * (1 - left) - age
+        else:
+            wait = seconds - age + seconds * (1 - (limit - 1) / here.count)
+        return max(1, ceil(wait - ROUNDING))
+
+
 async def take(
     session: AsyncSession,
     subject: str,
@@ -43,38 +87,34 @@ async def take(
 ) -> None:
     """Count one request of `subject`; refused ones do not count.
 
-    What was done in the window before fades away linearly.
-
     Raises:
         RateLimited: there were `limit` within `period`; it says when to come back.
     """
     row = RateWindow
-    same = col(row.started_at) > now - period
-    next_one = col(row.started_at) > now - 2 * period
-    started: Any = case(
-        (same, col(row.started_at)), (next_one, col(row.started_at) + period), else_=now
-    )
-    count: Any = case((same, col(row.count)), else_=0)
-    previous: Any = case((same, col(row.previous)), (next_one, col(row.count)), else_=0)
-    statement = (
-        insert(row)
-        .values(subject=subject, started_at=now, count=1, previous=0)
-        .on_conflict_do_update(
-            index_elements=["subject"],
-            set_={"started_at": started, "count": count + 1, "previous": previous},
-            # Whoever comes at the very moment that they were told is let in.
-            where=count + previous * _left(now, started, period) + 1 <= limit + ROUNDING,
-        )
-        .returning(col(row.count))
-    )
+    statement = _counting(subject, 1, now, period, limit).returning(col(row.count))
     if (await session.exec(statement)).first() is None:
         found = (await session.exec(select(row).where(row.subject == subject))).one()
-        wait = _wait(found, limit, now, period)
-        raise RateLimited(
-            f"Too many requests: {limit} are allowed in {int(period.total_seconds())} seconds. "
-            f"Try again in {wait} s.",
-            wait,
-        )
+        raise refused(Count.of(found), limit, now, period)
+
+
+def refused(count: Count, limit: int, now: datetime, period: timedelta = MINUTE) -> RateLimited:
+    """What to raise when `count` has reached `limit`."""
+    wait = count.wait(limit, now, period)
+    return RateLimited(
+        f"Too many requests: {limit} are allowed in {int(period.total_seconds())} seconds. "
+        f"Try again in {wait} s.",
+        wait,
+    )
+
+
+async def add(session: AsyncSession, subject: str, number: int, *, now: datetime) -> Count:
+    """Count `number` requests that were let through; what everybody has counted."""
+    row = RateWindow
+    statement = _counting(subject, number, now, MINUTE, None).returning(
+        col(row.started_at), col(row.count), col(row.previous)
+    )
+    started_at, count, previous = (await session.exec(statement)).one()
+    return Count(started_at, count, previous)
 
 
 async def forget_windows(session: AsyncSession, *, now: datetime) -> None:
@@ -83,21 +123,30 @@ async def forget_windows(session: AsyncSession, *, now: datetime) -> None:
     await session.exec(delete(RateWindow).where(col(RateWindow.started_at) < old))
 
 
-def _left(now: datetime, started: Any, period: timedelta) -> Any:
-    """How much of the window before still counts, 1 to 0, in SQL."""
-    return 1 - extract("epoch", now - started) / period.total_seconds()
-
-
-def _wait(row: RateWindow, limit: int, now: datetime, period: timedelta) -> int:
-    """Whole seconds until one more is allowed, if nobody else asks meanwhile."""
-    seconds = period.total_seconds()
-    age = (now - row.started_at).total_seconds()
-    count, previous = row.count, row.previous
-    if age >= seconds:
-        age, count, previous = age - seconds, 0, row.count
-    if count < limit:
-        # The window before has to fade to what is left of the limit.
-        wait = seconds * (1 - (limit - 1 - count) / max(previous, 1)) - age
-    else:
-        wait = seconds - age + seconds * (1 - (limit - 1) / count)
-    return max(1, ceil(wait - ROUNDING))
+def _counting(
+    subject: str, number: int, now: datetime, period: timedelta, limit: int | None
+) -> Any:
+    """The statement that counts `number`, if that stays within `limit`."""
+    row = RateWindow
+    same = col(row.started_at) > now - period
+    next_one = col(row.started_at) > now - 2 * period
+    started: Any = case(
+        (same, col(row.started_at)), (next_one, col(row.started_at) + period), else_=now
+    )
+    count: Any = case((same, col(row.count)), else_=0)
+    previous: Any = case((same, col(row.previous)), (next_one, col(row.count)), else_=0)
+    # 1 to 0: how much of the window before still counts.
+    left = 1 - extract("epoch", now - started) / period.total_seconds()
+    within = None
+    if limit is not None:
+        # Whoever comes at the very moment that they were told is let in.
+        within = count + previous * left + number <= limit + ROUNDING
+    return (
+        insert(row)
+        .values(subject=subject, started_at=now, count=number, previous=0)
+        .on_conflict_do_update(
+            index_elements=["subject"],
+            set_={"started_at": started, "count": count + number, "previous": previous},
+            where=within,
+        )
+    )

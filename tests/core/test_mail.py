@@ -17,7 +17,11 @@ from core.mail import LogMailer, NoMailer, SmtpMailer, create_mailer
 from core.settings import MailSettings
 from tests.support.ports import free_port
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    # The server is asked to take passwords without encryption, on loopback.
+    pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS"),
+]
 
 
 class Inbox:
