@@ -18,7 +18,9 @@ from typing import Final
 
 from rich.console import Console
 
+from tests.faults import outages
 from tests.faults.leftovers import left_of_all
+from tests.faults.outage_site import site
 from tests.faults.patience import patient
 from tests.faults.plan import Round, plan
 from tests.faults.report import Log, replay, show
@@ -26,6 +28,8 @@ from tests.faults.rounds import Result, play
 from tests.support.stack import RunningStack, running_stack
 
 TOGETHER: Final = 2
+# An outage of an hour and more, on a clock of its own, goes with one round of so many.
+OUTAGE_ONE_OF: Final = 4
 
 
 @asynccontextmanager
@@ -36,7 +40,11 @@ async def asked_patiently(running: RunningStack) -> AsyncIterator[RunningStack]:
 
 
 async def play_all(
-    product: RunningStack, rounds: Sequence[Round], done: Callable[[Result], None]
+    product: RunningStack,
+    rounds: Sequence[Round],
+    done: Callable[[Result], None] = lambda _: None,
+    *,
+    stretched: bool = False,
 ) -> list[Result]:
     """Play these rounds, `TOGETHER` at a time; `done` is told of each as it ends."""
     turns = asyncio.Semaphore(TOGETHER)
@@ -44,7 +52,7 @@ async def play_all(
     async def one(round_: Round) -> Result:
         async with turns:
             with tempfile.TemporaryDirectory() as folder:
-                result = await play(product, round_, Path(folder))
+                result = await play(product, round_, Path(folder), stretched=stretched)
         done(result)
         return result
 
@@ -59,6 +67,7 @@ async def run(seed: int, numbers: Sequence[int], console: Console) -> int:
         log.add(result)
         console.print(f"{result.round}: {'; '.join(result.violations) or 'holds'}")
 
+    lost = await _play_outages(seed, numbers, console)
     async with running_stack() as running, asked_patiently(running) as product:
         results = await play_all(product, [plan(seed, number) for number in numbers], done)
         left = await left_of_all(product)
@@ -66,9 +75,29 @@ async def run(seed: int, numbers: Sequence[int], console: Console) -> int:
     failed = [result for result in results if result.violations]
     for result in failed:
         console.print(replay(result))
+    for missed in lost:
+        console.print(f"{missed.outage}: {'; '.join(missed.violations)}")
     if left:
         console.print(f"Left behind when every round was over: {'; '.join(left)}")
-    return 1 if failed or left else 0
+    return 1 if failed or lost or left else 0
+
+
+async def _play_outages(
+    seed: int, numbers: Sequence[int], console: Console
+) -> list[outages.Outcome]:
+    """The long ones, on a clock of their own, beside one of so many rounds; those that failed."""
+    failed = []
+    async with site() as place:
+        for number in (number for number in numbers if number % OUTAGE_ONE_OF == 0):
+            with tempfile.TemporaryDirectory() as folder:
+                result = await outages.play(place, outages.plan(seed, number), Path(folder))
+            told = "; ".join(result.violations)
+            console.print(
+                f"{result.outage}: {told or f'holds, made up for within {result.resumed_after} s'}"
+            )
+            if told:
+                failed.append(result)
+    return failed
 
 
 def main() -> None:
