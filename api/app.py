@@ -5,22 +5,31 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.sessions import SessionMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from api import errors, output_media
+from api import document, errors, output_media
 from api.feed import JobFeed
 from api.google import COOKIE, LIFE_SECONDS, GoogleLogin, cookie_secret
 from api.keeping import keeping
 from api.middleware import BodyLimit, RequestFrame
 from api.request_meter import RequestMeter
-from api.routes import auth, cli_auth, events, health, ingest, jobs, pages, socket, verbs
-from api.routes.health import server_version
+from api.routes import (
+    auth,
+    cli_auth,
+    documents,
+    events,
+    health,
+    ingest,
+    jobs,
+    pages,
+    socket,
+    verbs,
+)
 from api.services import Services
 from core.clock import Clock, SystemClock
 from core.database import COMMANDS_CHANNEL, Database
@@ -108,7 +117,18 @@ def create_app(
         redirect_slashes=False,
         servers=[{"url": settings.api.public_url}],
     )
-    for part in (jobs, events, verbs, socket, ingest, auth, cli_auth, pages, health):
+    for part in (
+        jobs,
+        events,
+        verbs,
+        socket,
+        ingest,
+        auth,
+        cli_auth,
+        pages,
+        health,
+        documents,
+    ):
         app.include_router(part.router)
     errors.install(app)
     app.add_middleware(BodyLimit, larger=[(output_media.ROUTE, output_media.MOST_BODY_BYTES)])
@@ -124,24 +144,5 @@ def create_app(
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.api.trusted_proxies))
     # Added last, it is the outermost.
     app.add_middleware(RequestFrame)
-    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+    document.install(app)
     return app
-
-
-def _document(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, without the framework's own 422, which is never sent (CV-10)."""
-    if app.openapi_schema is None:
-        document = get_openapi(
-            title=app.title,
-            version=server_version(),
-            summary=app.summary,
-            routes=app.routes,
-            servers=app.servers,
-        )
-        for path in document["paths"].values():
-            for operation in path.values():
-                operation["responses"].pop("422", None)
-        for unused in ("HTTPValidationError", "ValidationError"):
-            document.get("components", {}).get("schemas", {}).pop(unused, None)
-        app.openapi_schema = document
-    return app.openapi_schema

@@ -45,6 +45,22 @@ def demo(
 
 
 @app.command()
+def contracts(
+    check: Annotated[bool, typer.Option(help="Only say whether they are up to date.")] = False,
+) -> None:
+    """Write the documents under contracts/ anew: OpenAPI, Postman, schemas, llms.txt."""
+    from meetbot_server.contracts import files
+
+    if not check:
+        files.write()
+        return
+    stale = files.stale()
+    if stale:
+        print(f"Out of date in contracts/: {', '.join(stale)}. Write them anew: make contracts")
+        raise typer.Exit(1)
+
+
+@app.command()
 def api() -> None:
     """Serve the HTTP API."""
     import uvicorn

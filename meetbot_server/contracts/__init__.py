@@ -1,0 +1,1 @@
+"""The documents under `contracts/`: derived from the code and `docs/`, never written by hand."""
