@@ -38,8 +38,8 @@ check: $(READY) $(TSC) ## ruff, mypy, import-linter, contracts, tsc
 	@$(NODE) node_modules/typescript/bin/tsc -p bot/jsconfig.json
 	@$(NODE) node_modules/typescript/bin/tsc -p sandbox/page/jsconfig.json
 
-bench: $(READY) ## Measure what a bot costs, beside its baselines; writes bench/results.json
-	@$(BIN)/python -m bench
+bench: $(READY) ## Measure what a bot costs, beside its baselines: GROUPS="cpu verbs", or all
+	@$(BIN)/python -m bench $(GROUPS)
 
 faults: $(READY) ## Meetings with faults: SEED=1 ROUNDS=12 FROM=0, results in .meetbot
 	@$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) \

@@ -1,7 +1,8 @@
 """`make bench`: measure everything, print one table, write `bench/results.json`.
 
-`python -m bench cpu` measures one group only: cpu, loss, speech, service, burst, browsers, idle,
-throughput (`scale` stands for the last four), http, million.
+`make bench GROUPS="verbs rejoin"` measures some groups only: cpu, loss, speech, service, verbs,
+rejoin, throughput, idle, burst, browsers, http, million. `live` stands for verbs and rejoin,
+`scale` for the four after them.
 """
 
 from __future__ import annotations
@@ -10,22 +11,35 @@ import asyncio
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
-from bench import attendance, http, loss, scale, service, speech
+from bench import attendance, http, loss, rejoin, scale, service, speech, verbs
 from bench.figures import Figure, show, write
+from bench.office import Office, open_office
 from bench.rooms import running_sandbox
 from core.settings import Settings
 from meetbot_server.demo.run import demo_settings
 from meetbot_server.secrets_file import load_or_make, with_secrets
 from meetbot_server.stack import local
 
-GROUPS: Final = ("cpu", "loss", "speech", "service", *scale.GROUPS, *http.GROUPS)
-ALIASES: Final = {"scale": scale.GROUPS}
+# Groups that share one running stack, in the order in which they are measured.
+OFFICE: Final[dict[str, Callable[[Office], Awaitable[list[Figure]]]]] = {
+    "verbs": verbs.measure,
+    "rejoin": rejoin.measure,
+    "throughput": scale.throughput,
+    "idle": scale.idle,
+    "burst": scale.burst,
+    "browsers": scale.browsers,
+}
+GROUPS: Final = ("cpu", "loss", "speech", "service", *OFFICE, *http.GROUPS)
+ALIASES: Final = {
+    "live": ("verbs", "rejoin"),
+    "scale": ("throughput", "idle", "burst", "browsers"),
+}
 RESULTS: Final = Path(__file__).parent / "results.json"
 
 
@@ -48,8 +62,8 @@ async def run(groups: Sequence[str], console: Console) -> int:
             figures += await asyncio.to_thread(speech.measure, folder)
         if "service" in groups:
             figures += await service.measure(given, console.print)
-        if set(scale.GROUPS) & set(groups):
-            figures += await scale.measure(given, groups, console.print)
+        if OFFICE.keys() & set(groups):
+            figures += await _in_office(given, groups, console.print)
         if set(http.GROUPS) & set(groups):
             figures += await http.measure(given, groups, console.print)
     finally:
@@ -59,6 +73,22 @@ async def run(groups: Sequence[str], console: Console) -> int:
         write(figures, RESULTS)
         console.print(f"written to {RESULTS}")
     return 1 if any(figure.met is False for figure in figures) else 0
+
+
+async def _in_office(
+    settings: Settings, groups: Sequence[str], say: Callable[[str], None]
+) -> list[Figure]:
+    figures: list[Figure] = []
+    async with open_office(settings, say) as office:
+        for name, step in OFFICE.items():
+            if name not in groups:
+                continue
+            for figure in await step(office):
+                base = "" if figure.ratio is None else f", {figure.ratio:.2f} of the baseline"
+                note = f" ({figure.note})" if figure.note else ""
+                say(f"  {figure.name}: {figure.value:.2f} {figure.unit}{base}{note}")
+                figures.append(figure)
+    return figures
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Many meetings: joins due at the same second, runs that wait and run, and how fast jobs are made.
 
-One stack; the bots of all figures but one are simulated, so that what is measured is ours and
-Prefect's share and not Chromium's.
+The bots of all figures but one are simulated, so that what is measured is ours and Prefect's share
+and not Chromium's.
 """
 
 from __future__ import annotations
@@ -9,34 +9,19 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.states import Scheduled
-from sqlmodel import col, select
 
 from bench.figures import Figure, against, at_least, at_most
-from bench.process_tree import Usage, usage
-from core.clock import SystemClock, rfc3339
-from core.database import Database
+from bench.office import Office
 from core.ids import new_id
 from core.jobs.lifecycle import Event
-from core.jobs.models import Transition
-from core.settings import Settings
-from meetbot_server import teams
-from meetbot_server.demo.run import api_client
-from meetbot_server.stack import Stack
-from sandbox.client import SandboxClient
 from sandbox.schemas import RoomOptions
-
-GROUPS: Final = ("burst", "browsers", "idle", "throughput")
-MEET: Final = "https://meet.google.com/abc-defg-hij"
 
 BURST: Final = 50
 BROWSERS: Final = 4
@@ -48,111 +33,9 @@ WINDOW_SECONDS: Final = 30.0
 ROUNDS: Final = 3
 REQUESTS: Final = 96
 AT_ONCE: Final = 16
-END_SECONDS: Final = 400.0
 
 
-@dataclass(frozen=True)
-class Office:
-    """A running stack and its customer."""
-
-    stack: Stack
-    api: httpx.AsyncClient
-    database: Database
-    sandbox: SandboxClient
-    say: Callable[[str], None]
-
-    async def send(self, url: str = MEET, join_at: datetime | None = None) -> str:
-        body = {
-            "meetingUrl": url,
-            "recording": {"video": "off"},
-            "autoLeave": {"afterSilenceSeconds": 3600},
-            "joinAt": None if join_at is None else rfc3339(join_at),
-        }
-        answer = await self.api.post("/api/v1/jobs", json=body)
-        answer.raise_for_status()
-        return str(answer.json()["id"])
-
-    async def moments(self, jobs: Collection[str], event: Event) -> dict[str, datetime]:
-        """When each of the jobs had `event`, of those that had it."""
-        async with self.database.begin() as session:
-            found = await session.exec(
-                select(Transition).where(
-                    col(Transition.job_id).in_(jobs), Transition.event == event
-                )
-            )
-            return {move.job_id: move.at for move in found.all()}
-
-    async def until(self, jobs: Collection[str], event: Event) -> dict[str, datetime]:
-        try:
-            async with asyncio.timeout(END_SECONDS):
-                while len(moments := await self.moments(jobs, event)) < len(jobs):
-                    await asyncio.sleep(0.5)
-        except TimeoutError:
-            raise RuntimeError(
-                f"only {len(moments)} of {len(jobs)} jobs had {event} after {END_SECONDS:g} s"
-            ) from None
-        return moments
-
-    async def end(self, jobs: Sequence[str]) -> None:
-        """Have the bots leave, and wait until everything is delivered."""
-        for job_id in jobs:
-            (await self.api.post(f"/api/v1/jobs/{job_id}/leave-call")).raise_for_status()
-        await self.until(jobs, Event.COMPLETED)
-
-    def read(self, name: str) -> Usage:
-        pid = self.stack.supervisor.pid(name)
-        if pid is None:
-            raise RuntimeError(f"{name} is down")
-        return usage(pid)
-
-
-async def measure(
-    settings: Settings, groups: Collection[str], say: Callable[[str], None]
-) -> list[Figure]:
-    """The figures of the given groups."""
-    figures: list[Figure] = []
-    steps: dict[str, Callable[[Office], Awaitable[list[Figure]]]] = {
-        "throughput": _throughput,
-        "idle": _idle,
-        "burst": _burst,
-        "browsers": _browsers,
-    }
-    async with _office(settings, say) as office:
-        for name, step in steps.items():
-            if name in groups:
-                for figure in await step(office):
-                    base = "" if figure.ratio is None else f", {figure.ratio:.2f} of the baseline"
-                    say(f"  {figure.name}: {figure.value:.2f} {figure.unit}{base} ({figure.note})")
-                    figures.append(figure)
-    return figures
-
-
-@asynccontextmanager
-async def _office(settings: Settings, say: Callable[[str], None]) -> AsyncIterator[Office]:
-    given = settings.model_copy(
-        update={
-            "sandbox": settings.sandbox.model_copy(update={"simulated": True}),
-            # What the machine can do is what is to be seen.
-            "worker": settings.worker.model_copy(update={"cpu_budget": 1e6}),
-        }
-    )
-    async with Stack(given, SystemClock(), say) as stack:
-        url, token = stack.settings.database_url, stack.settings.sandbox.admin_token
-        if url is None or token is None:
-            raise RuntimeError("the stack is not complete")
-        team = await teams.create(stack.settings, SystemClock(), "Bench")
-        database = Database(url)
-        try:
-            async with (
-                api_client(stack.settings, team) as api,
-                SandboxClient(stack.settings.sandbox.origin, token) as sandbox,
-            ):
-                yield Office(stack, api, database, sandbox, say)
-        finally:
-            await database.close()
-
-
-async def _burst(office: Office) -> list[Figure]:
+async def burst(office: Office) -> list[Figure]:
     office.say(f"{BURST} simulated joins due at the same second")
     join_at = _whole_second(AHEAD)
     jobs = await _gathered([office.send(join_at=join_at) for _ in range(BURST)])
@@ -161,7 +44,7 @@ async def _burst(office: Office) -> list[Figure]:
     return [_latest(f"{BURST} joins at once, the latest", late, 3)]
 
 
-async def _browsers(office: Office) -> list[Figure]:
+async def browsers(office: Office) -> list[Figure]:
     office.say(f"{BROWSERS} joins in Chromium due at the same second")
     rooms = [await office.sandbox.create_room(RoomOptions(video=False)) for _ in range(BROWSERS)]
     join_at = _whole_second(AHEAD)
@@ -171,7 +54,7 @@ async def _browsers(office: Office) -> list[Figure]:
     return [_latest(f"{BROWSERS} Chromium joins at once, the latest", late, 5)]
 
 
-async def _idle(office: Office) -> list[Figure]:
+async def idle(office: Office) -> list[Figure]:
     office.say("the stack without jobs")
     nothing = await _window(office)
     office.say(f"{WAITING} jobs for tomorrow")
@@ -205,7 +88,7 @@ async def _idle(office: Office) -> list[Figure]:
     ]
 
 
-async def _throughput(office: Office) -> list[Figure]:
+async def throughput(office: Office) -> list[Figure]:
     """Jobs made over HTTP, beside flow runs made by Prefect's own client; they take turns."""
     settings = office.stack.settings.prefect
     tomorrow = datetime.now(UTC) + timedelta(days=1)

@@ -11,8 +11,13 @@ from tests.support.stack import RunningStack
 
 def browsers(product: RunningStack) -> list[psutil.Process]:
     """The main process of every Chromium below the worker."""
+    return browsers_below(product.worker())
+
+
+def browsers_below(ancestor: psutil.Process) -> list[psutil.Process]:
+    """The main process of every Chromium below another process."""
     found = []
-    for process in product.worker().children(recursive=True):
+    for process in ancestor.children(recursive=True):
         with suppress(psutil.Error):
             if is_browser(process):
                 found.append(process)
