@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final, Never
 
 from playwright.async_api import Error
@@ -67,6 +68,8 @@ class Performer:
         self._clock = clock
         # What is said or shown is begun and ended by one at a time.
         self._output = asyncio.Lock()
+        # What the command of now is to say or show.
+        self._fetched: asyncio.Task[Media] | None = None
         self._deeds: dict[Verb, Deed] = {
             Verb.PAUSE: lambda _room, _command: switch.pause(),
             Verb.RESUME: lambda _room, _command: switch.resume(),
@@ -108,15 +111,34 @@ class Performer:
         if deed is None:
             return Answer(Outcome.REFUSED, f"This bot does not know {command.verb}.")
         once = command.verb in ONCE
+        async with self._fetching(command):
+            try:
+                if once and not await self._commands.begin(command):
+                    return None
+            except StaleAttempt:
+                raise
+            except (MeetbotError, TimeoutError):
+                words = "The job store did not answer, so nothing was done; ask again."
+                return Answer(Outcome.REFUSED, words)
+            return await self._try(deed, room, command, late=_LATE[once])
+
+    @asynccontextmanager
+    async def _fetching(self, command: Command) -> AsyncIterator[None]:
+        """Have the media on its way while the job store is asked; nothing is done with it yet."""
+        if command.verb is not Verb.OUTPUT_MEDIA:
+            yield
+            return
+        fetched = self._fetched = asyncio.create_task(self._fetch(command), name="media")
         try:
-            if once and not await self._commands.begin(command):
-                return None
-        except StaleAttempt:
-            raise
-        except (MeetbotError, TimeoutError):
-            words = "The job store did not answer, so nothing was done; ask again."
-            return Answer(Outcome.REFUSED, words)
-        return await self._try(deed, room, command, late=_LATE[once])
+            yield
+        finally:
+            self._fetched = None
+            fetched.cancel()
+            await asyncio.gather(fetched, return_exceptions=True)
+
+    async def _fetch(self, command: Command) -> Media:
+        output = read_payload(command, Output)
+        return Media(await self._objects.fetch_media(output.key), output.mime_type)
 
     async def _try(self, deed: Deed, room: Room, command: Command, *, late: Outcome) -> Answer:
         seconds = OUTPUT_SECONDS if command.verb is Verb.OUTPUT_MEDIA else VERB_SECONDS
@@ -202,7 +224,7 @@ class Performer:
         can = room.capabilities
         offered = {"audio": can.speak, "image": can.show_image, "video": can.share_video}
         _need(offered[output.kind], f"output of {output.kind}")
-        media = Media(await self._objects.fetch_media(output.key), output.mime_type)
+        media = await (self._fetched or self._fetch(command))
         async with self._output:
             if output.kind == "audio":
                 await room.speak(media, loop=output.loop)

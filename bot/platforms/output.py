@@ -56,15 +56,20 @@ class OutputMedia:
         """What is being said or shown, or was to its end."""
         return tuple(self._loaded)
 
+    async def hand_over(self, media: Media) -> None:
+        """Give its bytes to the page, for the `load` that follows."""
+        for number, part in enumerate(_parts(media.data)):
+            args = {"first": number == 0, "data": base64.b64encode(part).decode()}
+            await self._bridge.call("output.part", args)
+
     async def load(self, kind: OutputKind, media: Media, *, loop: bool) -> None:
-        """Hand it to the page, in place of what was there; it does not play yet.
+        """Make what was handed over ready, in place of what was there; it does not play yet.
+
+        The page has its device from the beginning, still silent or black.
 
         Raises:
             BadInput: the browser cannot play it.
         """
-        for number, part in enumerate(_parts(media.data)):
-            args = {"first": number == 0, "data": base64.b64encode(part).decode()}
-            await self._bridge.call("output.part", args)
         args = {"kind": kind, "mimeType": media.mime_type, "loop": loop}
         try:
             loaded = await self._bridge.call("output.load", args, timeout=LOAD_TIMEOUT_SECONDS)

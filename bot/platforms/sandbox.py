@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Final
 
@@ -97,13 +97,8 @@ class SandboxRoom:
         return True
 
     async def pin(self, platform_id: str, display_name: str) -> None:
-        # What the page calls somebody is quoted as a CSS string; it selects nothing else.
-        quoted = json.dumps(platform_id, ensure_ascii=False)
-        tile = f'[data-testid="tile"][data-participant-id={quoted}]'
-        button = self._page.locator(f'{tile} [data-testid="pin"]').first
-        if await button.count() == 0:
+        if not await self._context.bridge.call("room.pin", {"platformId": platform_id}):
             raise NotFound(f"{display_name} is not in the room any more.")
-        await self._bring(button, to=True)
 
     async def screenshot(self) -> bytes:
         return await take_screenshot(self._page)
@@ -129,47 +124,64 @@ class SandboxRoom:
     async def _put_out(self, kind: OutputKind, media: Media, *, loop: bool) -> None:
         if kind == "video":
             # A shared screen shows what it was begun with.
-            await self._press("share", to=False)
-        await self._output.load(kind, media, loop=loop)
-        await self._press(_BUTTONS[kind], to=True)
-        # The page has asked for its device by then, and tells its button so.
-        pressed = f'[data-testid="{_BUTTONS[kind]}"][aria-pressed="true"]'
-        await self._page.wait_for_selector(pressed, timeout=self._timeout_ms)
+            await self._switch("share", on=False)
+        await self._output.hand_over(media)
+        loading = self._output.load(kind, media, loop=loop)
+        if kind == "video":
+            # Nothing can be shared before there is a picture.
+            await loading
+            await self._switch("share", on=True)
+        else:
+            await self._while_switching_on(kind, loading)
         await self._output.play(kind)
+
+    async def _while_switching_on(
+        self, kind: OutputKind, loading: Coroutine[None, None, None]
+    ) -> None:
+        """Microphone or camera are agreed with the others while their media is decoded."""
+        was_on = kind in self._output.loaded
+        # In this order: the page has the device as soon as it hears of the media.
+        loaded, switched = await asyncio.gather(
+            loading, self._switch(_BUTTONS[kind], on=True), return_exceptions=True
+        )
+        if isinstance(loaded, BaseException):
+            if not was_on:
+                await self._switch(_BUTTONS[kind], on=False)
+            raise loaded
+        if isinstance(switched, BaseException):
+            raise switched
 
     async def _switch_off(self, kinds: tuple[OutputKind, ...]) -> None:
         try:
             for kind in kinds:
-                await self._press(_BUTTONS[kind], to=False)
+                await self._switch(_BUTTONS[kind], on=False)
         finally:
             await self._output.drop(*kinds)
 
     async def send_chat(self, text: str) -> None:
         if len(text) > CHAT_LIMIT:
             raise BadInput(f"The room's chat takes {CHAT_LIMIT} characters; this has {len(text)}.")
-        await self._find("chat-input").fill(text, timeout=self._timeout_ms)
-        await self._find("chat-send").click(timeout=self._timeout_ms)
+        await self._context.bridge.call("room.say", {"text": text})
 
     async def leave(self) -> None:
         # Gone from the lobby or the door by closing the page, from the room by its button.
-        with suppress(Error):
-            leave = self._find("leave")
-            if await leave.is_visible():
-                await leave.click(timeout=LEAVE_TIMEOUT_MS)
-            else:
+        with suppress(Error, PageError):
+            if not await self._context.bridge.call("room.leave", timeout=LEAVE_TIMEOUT_MS / 1000):
                 await self._page.goto("about:blank", timeout=LEAVE_TIMEOUT_MS)
 
     def _find(self, test_id: str) -> Locator:
         return self._page.get_by_test_id(test_id).first
 
     async def _press(self, test_id: str, *, to: bool) -> None:
-        """Bring a toggle into the wanted state."""
-        await self._bring(self._find(test_id), to=to)
-
-    async def _bring(self, toggle: Locator, *, to: bool) -> None:
+        """Bring a toggle into the wanted state, as a person does."""
+        toggle = self._find(test_id)
         pressed = await toggle.get_attribute("aria-pressed", timeout=self._timeout_ms)
         if (pressed == "true") is not to:
             await toggle.click(timeout=self._timeout_ms)
+
+    async def _switch(self, device: str, *, on: bool) -> None:
+        """A device of a bot in the room on or off; returns when the page says that it is on."""
+        await self._context.bridge.call("room.press", {"id": device, "on": on}, timeout=15)
 
 
 SANDBOX_DRIVER: Final = PlatformDriver(

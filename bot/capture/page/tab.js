@@ -64,13 +64,10 @@ onCommand('tab.start', async (/** @type {any} */ wanted) => {
   for (const track of stream.getTracks()) {
     track.addEventListener('ended', () => tabEnded('track-ended', track.kind));
   }
-  const started = new Promise((resolve) => {
-    recorder.onstart = resolve;
-  });
-  // The first sound that comes after this is at zero; the event comes a good deal later.
+  // The first sound that comes after this is at zero; the start event comes a good deal later, and
+  // nobody waits for it: a recorder that fails after this says so itself.
   const at = captureEpochMs();
   recorder.start(SLICE_MS);
-  await started;
   return { at, audio: stream.getAudioTracks().length > 0 };
 });
 

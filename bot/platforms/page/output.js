@@ -10,6 +10,9 @@ const OUTPUT_WIDTH = 1280;
 const OUTPUT_HEIGHT = 720;
 // A standing picture is sent again for those who come later.
 const OUTPUT_PICTURE_MS = 200;
+// At first often: the first one that a connection can carry is then sent at once.
+const OUTPUT_EAGER_MS = 33;
+const OUTPUT_EAGER_FOR_MS = 3_000;
 const OUTPUT_LOAD_MS = 10_000;
 const OUTPUT_FLOW_MS = 1_500;
 // What was played last is still on its way to the others.
@@ -149,14 +152,16 @@ async function outputImage(blob) {
   const picture = await createImageBitmap(blob);
   const canvas = outputCamera();
   let timer = 0;
-  outputPaint(picture);
-  const play = async () => {
-    // What was painted before the track was taken is not sent.
+  const eagerUntil = performance.now() + OUTPUT_EAGER_FOR_MS;
+  const paint = () => {
     outputPaint(picture);
-    timer = setInterval(() => outputPaint(picture), OUTPUT_PICTURE_MS);
+    const eager = performance.now() < eagerUntil;
+    timer = setTimeout(paint, eager ? OUTPUT_EAGER_MS : OUTPUT_PICTURE_MS);
   };
+  paint();
+  const play = async () => {};
   const drop = () => {
-    clearInterval(timer);
+    clearTimeout(timer);
     outputPaint(null);
     picture.close();
   };
@@ -180,6 +185,12 @@ function outputStream(tracks) {
   return new MediaStream(copies);
 }
 
+/** @param {boolean} there whether the page has a microphone and a camera from now on */
+function outputTellDevices(there) {
+  outputDevices = there;
+  navigator.mediaDevices?.dispatchEvent(new Event('devicechange'));
+}
+
 onCommand('output.part', ({ first, data }) => {
   if (first) outputParts = [];
   outputParts.push(Uint8Array.from(atob(data), (char) => char.charCodeAt(0)));
@@ -191,21 +202,24 @@ onCommand('output.load', async ({ kind, mimeType, loop }) => {
   const make = { audio: outputAudio, image: outputImage, video: outputVideo }[
     /** @type {OutputKind} */ (kind)
   ];
-  const output = await make(blob, loop);
-  outputDrop(kind);
-  outputs.set(kind, output);
-  if (!outputDevices && kind !== 'video') {
-    outputDevices = true;
-    navigator.mediaDevices?.dispatchEvent(new Event('devicechange'));
+  const first = !outputDevices && kind !== 'video';
+  if (first) outputTellDevices(true);
+  try {
+    const output = await make(blob, loop);
+    outputDrop(kind);
+    outputs.set(kind, output);
+    return output.number;
+  } catch (error) {
+    if (first) outputTellDevices(false);
+    throw error;
   }
-  return output.number;
 });
 
 /** Once the others can hear it, or when nobody is there to hear it. */
 onCommand('output.play', async ({ kind }) => {
   const deadline = performance.now() + OUTPUT_FLOW_MS;
   while (!outputFlows(kind === 'audio' ? 'audio' : 'video') && performance.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, 5));
   }
   await outputs.get(kind)?.play();
 });

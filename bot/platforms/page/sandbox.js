@@ -106,6 +106,67 @@ if (window === window.top) {
     }
   };
 
+  const PRESSED_MS = 10_000;
+
+  /** @param {HTMLElement} button */
+  const isPressed = (button) => button.getAttribute('aria-pressed') === 'true';
+
+  /**
+   * Bring a toggle into the wanted state. Clicked by script and not by a mouse: that needs no
+   * painted frame, and nothing that lies above the button is in the way.
+   * @param {Element | null} button @param {boolean} on
+   */
+  const press = (button, on) => {
+    if (!(button instanceof HTMLElement)) return false;
+    if (isPressed(button) !== on) button.click();
+    return true;
+  };
+
+  /** Until it shows that it is on: the page may have to ask for a device first. @param {HTMLElement} button */
+  const untilPressed = (button) =>
+    new Promise((resolve, reject) => {
+      const settle = () => {
+        if (!isPressed(button)) return;
+        observer.disconnect();
+        clearTimeout(timer);
+        resolve(null);
+      };
+      const observer = new MutationObserver(settle);
+      const timer = setTimeout(() => {
+        observer.disconnect();
+        reject(new Error('the page did not take the device'));
+      }, PRESSED_MS);
+      observer.observe(button, { attributeFilter: ['aria-pressed'] });
+      settle();
+    });
+
+  onCommand('room.press', async ({ id, on }) => {
+    const button = byTestId(id);
+    if (!press(button, on)) throw new Error(`the page has no button ${id}`);
+    if (on) await untilPressed(/** @type {HTMLElement} */ (button));
+  });
+
+  /** False: nobody like that is here. */
+  onCommand('room.pin', ({ platformId }) => {
+    const tile = [...tiles()].find(({ dataset }) => dataset.participantId === platformId);
+    return press(tile?.querySelector('[data-testid="pin"]') ?? null, true);
+  });
+
+  onCommand('room.say', ({ text }) => {
+    const input = byTestId('chat-input');
+    if (!(input instanceof HTMLInputElement)) throw new Error('the page has no chat');
+    input.value = text;
+    input.dispatchEvent(new Event('input', { bubbles: true }));
+    byTestId('chat-send')?.click();
+  });
+
+  /** False: the page shows no room. */
+  onCommand('room.leave', () => {
+    const button = visible('leave');
+    button?.click();
+    return button !== null;
+  });
+
   onCommand('room.look', look);
   observePage(() => {
     const sight = look();
