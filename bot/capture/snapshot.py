@@ -33,7 +33,8 @@ def snapshot(
     if running is None:
         return Progress(at, before_seconds, 0)
     free_ms = covered_ms([*running.outages.until(now_ms), *pauses.until(now_ms)])
-    recorded_ms = max(0.0, now_ms - running.t0_ms - free_ms)
+    # The moment is rounded as pauses and gaps are, so that nothing runs on in an open one.
+    recorded_ms = max(0.0, round(now_ms) - running.t0_ms - free_ms)
     return Progress(
         at=at,
         recorded_seconds=before_seconds + recorded_ms / 1000,
