@@ -28,6 +28,7 @@ from api.routes import (
     jobs,
     pages,
     socket,
+    usage,
     verbs,
 )
 from api.services import Services
@@ -123,6 +124,7 @@ def create_app(
         verbs,
         socket,
         ingest,
+        usage,
         auth,
         cli_auth,
         pages,

@@ -14,6 +14,8 @@ from typing import Annotated, Literal
 from pydantic import AnyHttpUrl, BaseModel, Field, HttpUrl, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from core.prices import PriceList
+
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Positive = Annotated[float, Field(gt=0)]
 
@@ -225,6 +227,29 @@ class WorkerSettings(BaseModel):
         return self.cpu_budget or (os.cpu_count() or 1) * 60 * 0.8
 
 
+class BillingSettings(BaseModel):
+    """What is charged, and Stripe, which collects it (docs/billing.md).
+
+    Without `stripe_key` nothing is reported and nobody is refused, unless `enabled` says so.
+    """
+
+    # Whether teams without credit and card are refused; None: where there is a Stripe key.
+    enabled: bool | None = None
+    prices: PriceList = PriceList()
+    stripe_key: SecretStr | None = None
+    stripe_webhook_secret: SecretStr | None = None
+    stripe_api: str = "https://api.stripe.com"
+    timeout_seconds: Positive = 10
+    network_retries: int = Field(default=2, ge=0, le=5)
+    # What one unit of Stripe's meters is (BL-17): a thousandth of an hour, or a second.
+    meter_unit: Literal["thousandths", "seconds"] = "thousandths"
+
+    @property
+    def gated(self) -> bool:
+        """Whether teams without credit and card are refused (BL-21)."""
+        return self.stripe_key is not None if self.enabled is None else self.enabled
+
+
 class LifecycleSettings(BaseModel):
     dispatch_timeout_seconds: Positive = 60
     # A job's run starts one to two times this before `joinAt`, to wait ready (design.md D11).
@@ -258,6 +283,7 @@ class Settings(BaseSettings):
     transcription: TranscriptionSettings = TranscriptionSettings()
     worker: WorkerSettings = WorkerSettings()
     lifecycle: LifecycleSettings = LifecycleSettings()
+    billing: BillingSettings = BillingSettings()
 
     @field_validator("encryption_keys", "trusted_origins", mode="before")
     @classmethod

@@ -4,7 +4,14 @@ from sqlmodel import SQLModel
 
 from core.accounts.login_models import CliLogin, MagicLink
 from core.accounts.models import ApiKey, LoginSession, Membership, Team, User
-from core.billing.models import UsageEvent
+from core.billing.models import CreditEntry, UsageEvent
+from core.billing.stripe_models import (
+    BillingAccount,
+    MeterEvent,
+    PaymentMethodSeen,
+    StripeGrant,
+    StripeNoticeSeen,
+)
 from core.dispatch.workers import WorkerSeen
 from core.jobs.live_models import IngestedMessage, JobNotice, LentMedia
 from core.jobs.models import Job, JobCommand, Transition
@@ -14,7 +21,9 @@ from core.webhooks.models import Delivery, DeliveryAttempt
 
 __all__ = [
     "ApiKey",
+    "BillingAccount",
     "CliLogin",
+    "CreditEntry",
     "Delivery",
     "DeliveryAttempt",
     "IngestedMessage",
@@ -25,8 +34,12 @@ __all__ = [
     "LoginSession",
     "MagicLink",
     "Membership",
+    "MeterEvent",
+    "PaymentMethodSeen",
     "PostponedUpload",
     "RateWindow",
+    "StripeGrant",
+    "StripeNoticeSeen",
     "Team",
     "Transition",
     "UsageEvent",

@@ -15,6 +15,7 @@ from typing import Final, Self
 from bot.control import Progress
 from bot.recording.bundles import BundleUploader
 from bot.returning import Past
+from core.billing import gate
 from core.errors import MeetbotError, StaleAttempt, StorageError, TranscriptionError
 from core.jobs import leases, service
 from core.jobs.document import job_spec
@@ -261,6 +262,7 @@ class MeetingRun:
                 self.outcome.settlement(),
                 now=resources.clock.now(),
                 fence=self._fence or None,
+                prices=resources.settings.billing.prices,
             )
         self.status = job.status
         self._postman.wake()
@@ -306,6 +308,8 @@ class MeetingRun:
         if self._spec is None or self._line is None:
             raise StaleAttempt(f"No attempt holds {self.job_id}.")
         resources = self._resources
+        if self.status is Status.QUEUED:
+            await self._check_credit()
         self._session = await self._stack.enter_async_context(
             open_session(
                 self._spec,
@@ -317,6 +321,17 @@ class MeetingRun:
             )
         )
         return self._session
+
+    async def _check_credit(self) -> None:
+        """Before the first bot: the credit that there was at creation may be gone (BL-23, BL-24).
+
+        Raises:
+            QuotaExceeded: so it is.
+        """
+        resources = self._resources
+        async with resources.database.begin() as session:
+            job = await session.get_one(Job, self.job_id)
+            await gate.check_due(session, job, enabled=resources.settings.billing.gated)
 
     async def _take(self) -> Job:
         resources = self._resources

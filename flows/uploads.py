@@ -163,7 +163,14 @@ async def _deliver(resources: Resources, job: Job, row: PostponedUpload) -> Outc
 async def _end(resources: Resources, job: Job, outcome: Outcome) -> None:
     """Status, usage and webhooks in one transaction, so that they follow exactly once."""
     async with resources.database.begin() as session:
-        await settle(session, job.id, outcome.settlement(), now=_now(resources), fence=job.fence)
+        await settle(
+            session,
+            job.id,
+            outcome.settlement(),
+            now=_now(resources),
+            fence=job.fence,
+            prices=resources.settings.billing.prices,
+        )
     await resources.courier.deliver_job(job.id)
 
 

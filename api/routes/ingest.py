@@ -55,6 +55,7 @@ async def take(
                 message,
                 now=services.clock.now(),
                 lease_seconds=services.settings.bot.lease_seconds,
+                prices=services.settings.billing.prices,
             )
     except ValidationError as error:
         found = [{**one, "loc": ("body", "payload", *one["loc"])} for one in error.errors()]

@@ -17,6 +17,7 @@ from api.schemas.errors import ErrorOut
 from api.schemas.jobs import JobOut, JobsPage, VerbResult
 from api.schemas.wire import MomentIn
 from api.services import Services
+from core.billing import gate
 from core.dispatch import admission
 from core.dispatch.submitting import submit_job
 from core.errors import BadInput, Issue, Unavailable
@@ -72,6 +73,7 @@ async def create(
         now = services.clock.now()
         job, created = await create_job(session, services.box, new, now=now)
         if created:
+            await gate.check_created(session, job, enabled=services.settings.billing.gated)
             limit = services.settings.lifecycle.team_meetings
             await admission.check_start(session, job, team_limit=limit, now=now)
     if created:

@@ -15,6 +15,7 @@ from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.accounts.models import ApiKey, Team
+from core.billing.credit import grant_signup_credit
 from core.errors import BadInput, NotFound, Unauthorized
 from core.ids import new_id
 from core.secrets import SecretBox
@@ -37,7 +38,7 @@ class Caller:
 
 
 async def create_team(session: AsyncSession, box: SecretBox, name: str, *, now: datetime) -> Team:
-    """A team with its webhook secret (AU-10)."""
+    """A team with its webhook secret (AU-10) and its first credit (BL-11)."""
     cleaned = name.strip()
     if not 1 <= len(cleaned) <= 64:
         raise BadInput("A team's name has 1 to 64 characters.")
@@ -45,6 +46,7 @@ async def create_team(session: AsyncSession, box: SecretBox, name: str, *, now: 
     team = Team(id=new_id("team"), name=cleaned, webhook_secret=box.seal(secret), created_at=now)
     session.add(team)
     await session.flush()
+    await grant_signup_credit(session, team.id, now=now)
     return team
 
 

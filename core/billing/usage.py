@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.billing.metering import NOTHING, Charge
 from core.billing.models import UsageEvent, UsageKind
+from core.billing.stripe_models import MeterEvent
 from core.ids import new_id
+
+# The names of the two meters at Stripe (BL-17, BL-18).
+RECORDING_METER: Final = "recording_hours"
+TRANSCRIPTION_METER: Final = "transcription_hours"
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,7 @@ async def record_recording(
     """The recording's one event (BL-02); a second call changes nothing."""
     event = _event(account, outcome, now)
     event.hours_billed, event.amount_usd = outcome.hours_billed, outcome.amount_usd
+    event.free_hours, event.rate_usd_per_hour = outcome.free_hours, outcome.prices.recording
     await _insert_once(session, event)
 
 
@@ -39,7 +47,25 @@ async def record_transcript(
     event.kind, event.revision = UsageKind.TRANSCRIPTION, revision
     event.transcription_hours_billed = outcome.transcription_hours_billed
     event.transcription_amount_usd = outcome.transcription_amount_usd
+    event.rate_usd_per_hour = outcome.prices.transcription
     await _insert_once(session, event)
+
+
+def meter_identifier(event: UsageEvent) -> str:
+    """What makes Stripe count an event once: the job, and the transcript's revision."""
+    if event.kind is UsageKind.RECORDING:
+        return event.job_id
+    return f"{event.job_id}:{event.revision}"
+
+
+def meter_name(event: UsageEvent) -> str:
+    return RECORDING_METER if event.kind is UsageKind.RECORDING else TRANSCRIPTION_METER
+
+
+def is_metered(event: UsageEvent) -> bool:
+    """Whether there is something for Stripe's meter: billed live runs only (BL-17)."""
+    some_hours = event.hours_billed > 0 or event.transcription_hours_billed > 0
+    return event.billed and event.livemode and some_hours
 
 
 def _event(account: Account, outcome: Charge, now: datetime) -> UsageEvent:
@@ -54,11 +80,27 @@ def _event(account: Account, outcome: Charge, now: datetime) -> UsageEvent:
         amount_usd=NOTHING,
         transcription_hours_billed=NOTHING,
         transcription_amount_usd=NOTHING,
+        rate_usd_per_hour=NOTHING,
+        free_hours=NOTHING,
         recorded_at=now,
     )
 
 
 async def _insert_once(session: AsyncSession, event: UsageEvent) -> None:
-    """Rows are never changed: the first one for its job, kind and revision stays."""
-    values = event.model_dump()
-    await session.exec(insert(UsageEvent).values(**values).on_conflict_do_nothing())
+    """The first one for its job, kind and revision stays, and so does its way to the meter."""
+    made = await session.exec(
+        insert(UsageEvent)
+        .values(**event.model_dump())
+        .on_conflict_do_nothing()
+        .returning(col(UsageEvent.id))
+    )
+    if made.one_or_none() is None or not is_metered(event):
+        return
+    row = MeterEvent(
+        identifier=meter_identifier(event),
+        usage_event_id=event.id,
+        team_id=event.team_id,
+        event_name=meter_name(event),
+        next_attempt_at=event.recorded_at,
+    )
+    await session.exec(insert(MeterEvent).values(**row.model_dump()))

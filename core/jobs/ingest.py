@@ -33,6 +33,7 @@ from core.jobs.models import JobCommand
 from core.jobs.rows import locked_job
 from core.jobs.settlement import Settlement, settle
 from core.jobs.verbs import Outcome
+from core.prices import PriceList
 
 # Nobody sends a message again after this.
 KEPT: Final = timedelta(days=1)
@@ -128,8 +129,12 @@ async def take(
     *,
     now: datetime,
     lease_seconds: float,
+    prices: PriceList | None = None,
 ) -> Taken:
     """Do what a message says, once.
+
+    Args:
+        prices: the operator's price list, for the message that ends the job.
 
     Raises:
         ValidationError: the payload is not what its type needs (pydantic's).
@@ -146,7 +151,10 @@ async def take(
         raise Unauthorized(f"The job is {job.status}: the token of its bot is no longer valid.")
     # Whoever speaks is alive.
     await leases.renew_lease(session, bot.job_id, bot.fence, seconds=lease_seconds, now=now)
-    answer = await _HANDLERS[message.type](session, bot, message, now)
+    if message.type is MessageType.EXIT:
+        answer = await _exit(session, bot, message, now, prices)
+    else:
+        answer = await _HANDLERS[message.type](session, bot, message, now)
     if message.type not in UNNUMBERED:
         session.add(
             IngestedMessage(
@@ -221,11 +229,15 @@ async def _competing_bot(
 
 
 async def _exit(
-    session: AsyncSession, bot: BotIdentity, message: Message, now: datetime
+    session: AsyncSession,
+    bot: BotIdentity,
+    message: Message,
+    now: datetime,
+    prices: PriceList | None,
 ) -> dict[str, Any]:
     said = ExitPayload.model_validate(message.payload)
     settlement = Settlement(**said.model_dump(), ended_at=message.at)
-    await settle(session, bot.job_id, settlement, now=now, fence=bot.fence)
+    await settle(session, bot.job_id, settlement, now=now, fence=bot.fence, prices=prices)
     return {}
 
 
@@ -279,7 +291,6 @@ _HANDLERS: Final[Mapping[MessageType, _Handler]] = {
     MessageType.CONSENT: _consent,
     MessageType.COMPETING_BOT: _competing_bot,
     MessageType.ARTIFACT: _nothing_more,
-    MessageType.EXIT: _exit,
     MessageType.BEGIN: _begin,
     MessageType.SETTLE: _settle,
 }

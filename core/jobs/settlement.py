@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -10,7 +10,8 @@ from typing import Any, Final
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.accounts.models import Team
-from core.billing.metering import Charge, Prices, Recorded, charge
+from core.billing.credit import free_hours_left
+from core.billing.metering import Charge, Recorded, charge
 from core.billing.usage import Account, record_recording, record_transcript
 from core.errors import InvalidState
 from core.jobs import commands
@@ -20,6 +21,7 @@ from core.jobs.models import Job
 from core.jobs.rows import locked_job
 from core.jobs.transitions import move
 from core.jobs.verbs import Outcome
+from core.prices import PriceList, Prices
 from core.texts import plain_text
 from core.webhooks.events import EventName
 from core.webhooks.outbox import emit
@@ -59,12 +61,15 @@ async def settle(
     *,
     now: datetime,
     fence: int | None = None,
-    prices: Prices | None = None,
+    prices: PriceList | None = None,
 ) -> Job:
     """End a job once; a second call finds it ended and changes nothing.
 
     Writes the terminal status with its webhook, then `job.finalized` or `job.failed` (LC-18), and
     when a bot ran its one usage event, and that of the transcript (BL-02, D15).
+
+    Args:
+        prices: the operator's price list; the standard one where there is nothing to bill.
 
     Raises:
         InvalidState: the job cannot end this way from where it is.
@@ -77,7 +82,7 @@ async def settle(
         job = await locked_job(session, job_id, fence=fence)
     if settlement.cancelled and settlement.failure_code is not None:
         raise InvalidState("A cancelled job has no failure code.")
-    outcome = await _charge(session, job, settlement, prices or Prices())
+    outcome = await _charge(session, job, settlement, prices or PriceList(), now)
     _record(job, settlement, outcome)
     await move(session, job, settlement.event, now=now, at=settlement.ended_at)
     if job.fence:
@@ -97,17 +102,24 @@ async def settle(
 
 
 async def _charge(
-    session: AsyncSession, job: Job, settlement: Settlement, prices: Prices
+    session: AsyncSession, job: Job, settlement: Settlement, prices: PriceList, now: datetime
 ) -> Charge:
     team = await session.get_one(Team, job.team_id)
-    rate = team.rate_usd_per_hour if team.rate_usd_per_hour is not None else prices.recording
     recorded = Recorded(
         seconds=Decimal(settlement.recorded_seconds or 0),
         livemode=job.livemode,
         failure_code=settlement.failure_code,
         transcribed=settlement.transcribed,
     )
-    return charge(recorded, Prices(recording=rate, transcription=prices.transcription))
+    left = await free_hours_left(session, team.id, prices.free_hours_per_month, now=now)
+    return charge(recorded, prices_of(team, prices, now), free_hours_left=left)
+
+
+def prices_of(team: Team, prices: PriceList, now: datetime) -> Prices:
+    """What the team pays for an hour: the list's prices, or what was agreed with it (BL-26)."""
+    listed = prices.at(now)
+    agreed = team.rate_usd_per_hour
+    return listed if agreed is None else replace(listed, recording=agreed)
 
 
 def _record(job: Job, settlement: Settlement, outcome: Charge) -> None:

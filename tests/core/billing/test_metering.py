@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.billing.metering import Charge, Prices, Recorded, charge
+from core.billing.metering import Charge, Recorded, charge
 from core.jobs.failures import BILLED_WHEN_RECORDED, FailureCode
+from core.prices import Prices
 
 pytestmark = pytest.mark.unit
 
