@@ -109,7 +109,7 @@ async def machine(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Machine]:
-    monkeypatch.setattr(creation, "new_id", lambda _: JOB)
+    monkeypatch.setattr(creation, "new_id", lambda *_: JOB)
     bucket = s3_server.bucket(f"outage-{tmp_path.name.replace('_', '-')}"[:60].strip("-"))
     gate = Gate(s3_server.endpoint)
     gate.start()
