@@ -17,7 +17,7 @@ from core.clock import SystemClock, rfc3339
 from core.database import Database
 from core.jobs.lifecycle import Event
 from core.jobs.models import Transition
-from core.settings import Settings
+from core.settings import LimitSettings, Settings
 from meetbot_server import teams
 from meetbot_server.demo.run import api_client
 from meetbot_server.stack import Stack
@@ -105,6 +105,7 @@ async def open_office(settings: Settings, say: Callable[[str], None]) -> AsyncIt
         update={
             "sandbox": settings.sandbox.model_copy(update={"simulated": True}),
             # What the machine can do is what is to be seen.
+            "limits": LimitSettings(create_job=1_000_000, requests=1_000_000),
             "worker": settings.worker.model_copy(update={"cpu_budget": 1e6}),
         }
     )

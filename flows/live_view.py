@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Self
 from uuid import UUID
@@ -18,6 +19,16 @@ from prefect.artifacts import (
     acreate_progress_artifact,
     aupdate_progress_artifact,
 )
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    TaskRunFilter,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
+)
+from prefect.client.schemas.objects import State, StateType
+from prefect.states import Crashed
 
 from core.clock import rfc3339
 from core.jobs.lifecycle import Status
@@ -28,6 +39,8 @@ from flows.run import MeetingRun
 log = logging.getLogger(__name__)
 
 REFRESH_SECONDS: Final = 3.0
+# So long the end of a run waits for Prefect to take what became of dead tasks.
+BURY_SECONDS: Final = 5.0
 # How far a job is in each status, in percent.
 SHARE: Final[dict[Status, float]] = {
     Status.QUEUED: 0,
@@ -48,6 +61,7 @@ class LiveView:
         self._artifact: UUID | None = None
         self._shown = ""
         self._task: asyncio.Task[None] | None = None
+        self._burying: asyncio.Task[Any] | None = None
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._refresh(), name="live view")
@@ -60,6 +74,17 @@ class LiveView:
         trace: TracebackType | None,
     ) -> None:
         await self._stop()
+
+    def bury(self, flow_run_id: UUID, began: datetime) -> None:
+        """Show the tasks of this run's dead processes as crashed, not as running for ever (D10).
+
+        In the background: the bot's way back into its meeting does not wait for Prefect.
+
+        Args:
+            began: when this process began; what is older is theirs. It holds the job by now.
+        """
+        burying = self._tolerant(_bury(flow_run_id, began))
+        self._burying = asyncio.create_task(burying, name="burying")
 
     async def conclude(self) -> None:
         """Show the end: full progress, and a page with what came out."""
@@ -74,6 +99,11 @@ class LiveView:
         )
 
     async def _stop(self) -> None:
+        if self._burying is not None:
+            _, late = await asyncio.wait({self._burying}, timeout=BURY_SECONDS)
+            for burying in late:
+                burying.cancel()
+            self._burying = None
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -134,6 +164,21 @@ class LiveView:
         except Exception:
             log.warning("Prefect did not take an artifact", exc_info=True)
             return None
+
+
+async def _bury(flow_run_id: UUID, began: datetime) -> None:
+    open_states = [StateType.RUNNING, StateType.PENDING, StateType.SCHEDULED]
+    async with get_client() as client:
+        left = await client.read_task_runs(
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id])),
+            task_run_filter=TaskRunFilter(
+                state=TaskRunFilterState(type=TaskRunFilterStateType(any_=open_states))
+            ),
+        )
+        for task_run in left:
+            if task_run.start_time is None or task_run.start_time < began:
+                dead: State[Any] = Crashed(message="Its process died; the next attempt went on.")
+                await client.set_task_run_state(task_run.id, dead, force=True)
 
 
 def _table(recording: Recording) -> list[str]:

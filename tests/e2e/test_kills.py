@@ -185,6 +185,9 @@ async def test_a_killed_meeting_process_is_back_in_the_call(
     crashed = [state for state in run.states if state["name"] == "Crashed"]
     assert len(crashed) == 1
     assert "SIGKILL" in crashed[0]["message"]
+    # Nothing of the dead process is shown as running for ever.
+    captures = [one["state_type"] for one in run.tasks if one["name"].startswith("capture")]
+    assert sorted(captures) == ["COMPLETED", "CRASHED"]
     _, alive = await asyncio.to_thread(psutil.wait_procs, family, timeout=GONE_SECONDS)
     assert not alive, "parts of the dead bot's browser live on"
 
