@@ -26,6 +26,7 @@ from core.jobs.models import Job
 from core.settings import Settings
 from flows.holding import holder_name, run_of
 from flows.live_view import LiveView
+from flows.patience import answered
 from flows.resources import Resources, open_resources
 from flows.run import MeetingRun
 
@@ -189,8 +190,12 @@ async def _step_aside(job_id: str, resources: Resources, error: MeetbotError) ->
     Raises:
         Abort: so; Prefect is told nothing of this process's end.
     """
-    async with resources.database.begin() as session:
-        job = await session.get_one(Job, job_id)
+
+    async def read() -> Job:
+        async with resources.database.begin() as session:
+            return await session.get_one(Job, job_id)
+
+    job = await answered(resources.clock, read)
     ours = str(runtime.flow_run.id)
     if job.flow_run_id == ours and run_of(job.lease_holder) == ours:
         log.warning("%s: this process ends without a word: %s", job_id, error.message)

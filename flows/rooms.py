@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.errors import BotFault, MeetbotError
 from core.jobs.models import Job
+from flows.patience import START_SECONDS, answered
 from flows.resources import Resources
 from flows.simulated import DRIVER, SCRIPT
 from sandbox.client import SandboxClient
@@ -29,7 +30,11 @@ async def scripted_room(resources: Resources, job: Job) -> None:
             room = await client.create_room()
     except MeetbotError as error:
         raise BotFault(f"No scripted room could be made: {error.message}") from error
-    await _note(resources, job, job.driver, room.guest_url)
+    await answered(
+        resources.clock,
+        lambda: _note(resources, job, job.driver, room.guest_url),
+        START_SECONDS,
+    )
 
 
 async def _note(resources: Resources, job: Job, driver: str, room_url: str) -> None:

@@ -30,6 +30,7 @@ from flows import delivery, recovery, uploads
 from flows.channel import DatabaseChannel
 from flows.lines import Line, open_line
 from flows.outcome import Outcome
+from flows.patience import START_SECONDS, answered
 from flows.postman import Postman
 from flows.resources import Resources
 from flows.rooms import scripted_room
@@ -108,7 +109,7 @@ class MeetingRun:
             MeetingError: the bot cannot be started.
         """
         resources = self._resources
-        job = await self._take()
+        job = await answered(resources.clock, self._take, START_SECONDS)
         if self.over:
             return
         if job.room_url is None:
@@ -139,7 +140,11 @@ class MeetingRun:
 
     async def _take_up(self, job: Job) -> None:
         """After earlier attempts: back into the meeting, or only deliver what they recorded."""
-        left = await recovery.look_back(self._resources, job, self.work_dir)
+        left = await answered(
+            self._resources.clock,
+            lambda: recovery.look_back(self._resources, job, self.work_dir),
+            START_SECONDS,
+        )
         plan = recovery.plan(job, left)
         log.info("%s: attempt %d, back into the meeting: %s", job.id, job.fence, plan.goes_back)
         self._resumed, self._past = None, left.past
@@ -188,7 +193,7 @@ class MeetingRun:
 
     async def finalize(self) -> None:
         """Make the final files from the journal."""
-        await self._left()
+        await answered(self._resources.clock, self._left)
         storage = self._resources.storage
         if self._to_fetch:
             await recovery.bring_here(storage, self.job_id, self.work_dir)
@@ -223,8 +228,7 @@ class MeetingRun:
         recording = self.outcome.recording
         if recording is None:
             return
-        async with self._resources.database.begin() as session:
-            job = await session.get_one(Job, self.job_id)
+        job = await answered(self._resources.clock, self._job)
         if self._transcript is None and self._silence is None:
             try:
                 self._transcript = await delivery.transcribe(job, recording, self._resources)
@@ -247,7 +251,12 @@ class MeetingRun:
         """
         if not self.delivers:
             return False
-        await uploads.postpone(self._resources, self.job_id, self._fence, self.outcome, error)
+        await answered(
+            self._resources.clock,
+            lambda: uploads.postpone(
+                self._resources, self.job_id, self._fence, self.outcome, error
+            ),
+        )
         return True
 
     async def meter(self) -> None:
@@ -280,7 +289,11 @@ class MeetingRun:
     async def _still_ours(self) -> None:
         """Before what every attempt would write under the same names (D10)."""
         if self._channel is not None:
-            await self._channel.renew()
+            await answered(self._resources.clock, self._channel.renew)
+
+    async def _job(self) -> Job:
+        async with self._resources.database.begin() as session:
+            return await session.get_one(Job, self.job_id)
 
     def _seconds_ahead(self) -> float:
         """How long it is until `joinAt`; the run was started early to be ready then (D11)."""
@@ -294,8 +307,7 @@ class MeetingRun:
         """
         ready = self._resources.settings.bot.ready_seconds
         while (ahead := self._seconds_ahead()) > 0:
-            async with self._resources.database.begin() as session:
-                job = await session.get_one(Job, self.job_id)
+            job = await answered(self._resources.clock, self._job, max(START_SECONDS, ahead))
             if job.cancel_requested_at is not None:
                 return True
             if self._session is None and ahead <= ready:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -11,10 +12,12 @@ from typing import Any, cast
 import pytest
 from pydantic import SecretStr
 from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.billing.models import UsageEvent
+from core.clock import Clock, SystemClock
 from core.database import Database
-from core.errors import StaleAttempt
+from core.errors import StaleAttempt, Unavailable
 from core.jobs.failures import ExitReason
 from core.jobs.lifecycle import Status
 from core.jobs.models import Job
@@ -25,6 +28,7 @@ from core.settings import Settings
 from core.storage.local import LocalStorage
 from core.webhooks.events import EventName
 from core.webhooks.models import Delivery
+from flows import patience
 from flows.resources import Resources
 from flows.run import MeetingRun
 from tests.bot.recording.writing import JOB, write_attempt
@@ -59,12 +63,12 @@ class Machine:
         found = self.resources.storage.list(f"recordings/{self.job.id}/")
         return {entry.key.rpartition("/")[2] for entry in found}
 
-    async def attempt(self) -> MeetingRun:
+    async def attempt(self, clock: Clock | None = None) -> MeetingRun:
         """The next process, once the lease of the one before has run out."""
         self.book.clock.advance(60)
         self.attempts += 1
         # Time stands still in a process that dies: it renews nothing.
-        alone = replace(self.resources, clock=ManualClock(self.book.clock.now()))
+        alone = replace(self.resources, clock=clock or ManualClock(self.book.clock.now()))
         run = MeetingRun(alone, self.job.id, f"process-{self.attempts}")
         await self.exits.enter_async_context(run)
         await run.dispatch()
@@ -133,6 +137,51 @@ async def test_wherever_a_process_dies_the_next_one_ends_the_job_once(
     assert MANIFEST_NAME in machine.bucket
     assert len([name for name in machine.bucket if name.endswith(".ogg")]) == 2
     assert not (machine.resources.settings.work_dir / machine.job.id / "final").exists()
+
+
+@pytest.mark.parametrize("stage", ["attempt", "finalize", "upload", "transcribe"])
+async def test_a_database_that_is_away_for_a_while_fails_no_job(
+    machine: Machine, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks then asks again; the recording is there and can wait."""
+    monkeypatch.setattr(patience, "PAUSE_SECONDS", 0.01)
+    database, refusals = machine.resources.database, iter(range(3))
+    usual = database.begin
+
+    @asynccontextmanager
+    async def begin() -> AsyncIterator[AsyncSession]:
+        if next(refusals, None) is not None:
+            raise Unavailable("The database did not answer.")
+        async with usual() as session:
+            yield session
+
+    if stage == "attempt":
+        monkeypatch.setattr(database, "begin", begin)
+    run = await machine.attempt(SystemClock())
+    for name in STAGES:
+        if name == stage:
+            monkeypatch.setattr(database, "begin", begin)
+        await go(run, name)
+    assert next(refusals, None) is None
+    ended = await machine.book.read(machine.job)
+    assert (ended.status, ended.exit_reason) == (Status.COMPLETED, ExitReason.CALL_ENDED)
+    assert len(await machine.usage()) == 1
+
+
+async def test_patience_with_the_database_has_an_end() -> None:
+    clock = ManualClock()
+
+    async def away() -> None:
+        clock.advance(10)
+        raise Unavailable("The database did not answer.")
+
+    asking = asyncio.ensure_future(patience.answered(clock, away, seconds=25))
+    while not asking.done():
+        clock.advance(patience.PAUSE_SECONDS)
+        await asyncio.sleep(0)
+    with pytest.raises(Unavailable):
+        await asking
+    assert clock.monotonic() >= 25
 
 
 @pytest.mark.parametrize("stage", ["upload", "transcribe", "meter"])
