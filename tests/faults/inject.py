@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -15,12 +16,24 @@ import psutil
 
 from tests.e2e import processes
 from tests.faults.leftovers import meeting_of
-from tests.faults.plan import Fault
+from tests.faults.plan import DEADLY, Fault
 from tests.support.stack import RunningStack
 
 # Longer than a lease and than every retry within a call, shorter than a test may take.
 OUTAGE_SECONDS: Final = 15.0
 CHILDREN: Final = {Fault.WORKER: "worker", Fault.PREFECT: "prefect", Fault.API: "api"}
+
+
+# These happen to one meeting only; all others to the product, and so to rounds beside theirs.
+OF_ONE_MEETING: Final = DEADLY - {Fault.MACHINE}
+_struck: list[tuple[str, float]] = []
+
+
+def borne_seconds(job_id: str, since: float, until: float) -> float:
+    """How long, between two epoch seconds, what other rounds did to the product lasted at most."""
+    begins = [at for other, at in _struck if other != job_id]
+    shares = (min(until, at + OUTAGE_SECONDS) - max(since, at) for at in begins)
+    return sum(share for share in shares if share > 0)
 
 
 class Victim:
@@ -49,6 +62,8 @@ async def injected(product: RunningStack, fault: Fault, job_id: str) -> AsyncIte
 
     The block runs while it lasts, and is left when it is over.
     """
+    if fault not in OF_ONE_MEETING:
+        _struck.append((job_id, time.time()))
     if fault in CHILDREN:
         pid = product.stack.supervisor.pid(CHILDREN[fault])
         assert pid is not None, f"{CHILDREN[fault]} is down already"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tests.faults import inject
 from tests.faults.plan import DEADLY, HTTP_ONE_OF, Fault, plan
 from tests.faults.report import Log, Spread, replay, show, summary_of
 from tests.faults.rounds import Result
@@ -27,6 +28,16 @@ def test_every_fault_has_its_turn_and_a_quarter_goes_over_http() -> None:
     over_http = [round_ for round_ in rounds if round_.over_http]
     assert len(over_http) * HTTP_ONE_OF == len(rounds)
     assert {round_.fault for round_ in over_http} >= DEADLY
+
+
+def test_what_other_rounds_do_to_the_product_is_told_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two at once: a database that stands still delays both."""
+    monkeypatch.setattr(inject, "_struck", [("job_1", 100.0), ("job_2", 90.0), ("job_2", 300.0)])
+    assert inject.borne_seconds("job_1", since=95, until=200) == 10
+    assert inject.borne_seconds("job_2", since=95, until=200) == 15
+    assert inject.borne_seconds("job_2", since=200, until=400) == 0
 
 
 def test_of_measured_values_the_spread_names_those_that_occurred() -> None:
