@@ -16,6 +16,7 @@ from api import document, errors, output_media
 from api.feed import JobFeed
 from api.google import COOKIE, LIFE_SECONDS, GoogleLogin, cookie_secret
 from api.keeping import keeping
+from api.metrics import Metrics
 from api.middleware import BodyLimit, RequestFrame
 from api.request_meter import RequestMeter
 from api.routes import (
@@ -31,7 +32,9 @@ from api.routes import (
     usage,
     verbs,
 )
+from api.routes.health import server_version
 from api.services import Services
+from api.telemetry import Telemetry
 from core.clock import Clock, SystemClock
 from core.database import COMMANDS_CHANNEL, Database
 from core.dispatch.base import Dispatcher
@@ -74,6 +77,8 @@ def create_app(
     storage = create_storage(settings)
     mails = mailer or create_mailer(settings.mail, links_in_log=settings.login.links_in_log)
     google = GoogleLogin(settings)
+    metrics = Metrics(log_requests=settings.logs.requests)
+    telemetry = Telemetry(settings, server_version())
     fetcher = Fetcher(
         timeout_seconds=FETCH_SECONDS,
         trusted_origins=settings.trusted_origins,
@@ -83,6 +88,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(telemetry.close)
             database = Database(url, pool_size=10)
             stack.push_async_callback(database.close)
             make = dispatcher or (lambda _: PrefectDispatcher(settings.prefect))
@@ -101,6 +107,7 @@ def create_app(
                 mailer=mails,
                 google=google,
                 meter=RequestMeter(database, time, settings.limits.requests),
+                metrics=metrics,
             )
             app.state.services = services
             await stack.enter_async_context(services.feed.running())
@@ -116,6 +123,7 @@ def create_app(
         version="1",
         lifespan=lifespan,
         redirect_slashes=False,
+        telemetry=telemetry.config,
         servers=[{"url": settings.api.public_url}],
     )
     for part in (
@@ -145,6 +153,6 @@ def create_app(
     )
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.api.trusted_proxies))
     # Added last, it is the outermost.
-    app.add_middleware(RequestFrame)
+    app.add_middleware(RequestFrame, served=metrics.served)
     document.install(app)
     return app

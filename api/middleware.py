@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -13,39 +15,65 @@ from ulid import ULID
 
 from api.errors import INTERNAL_MESSAGE, envelope
 from core.errors import TooLarge
+from core.logs import about
 
 log = logging.getLogger(__name__)
 
 MOST_BODY_BYTES: Final = 1 << 20
 
 
-class RequestFrame:
-    """Sets `x-request-id` on every answer (CV-17) and turns what escaped into a 500 envelope."""
+@dataclass(frozen=True)
+class Served:
+    """One request that was answered. `route` is the pattern of its path: what stands in the place
+    of its parameters may be a secret."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    request_id: str
+    method: str
+    route: str
+    status: int
+    seconds: float
+
+
+class RequestFrame:
+    """Sets `x-request-id` on every answer (CV-17) and turns what escaped into a 500 envelope.
+
+    Args:
+        served: called with every answer, when its last byte is sent.
+    """
+
+    def __init__(self, app: ASGIApp, served: Callable[[Served], None]) -> None:
         self._app = app
+        self._served = served
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         request_id = f"req_{ULID()}"
-        started = False
+        began, status = time.perf_counter(), 0
 
         async def send_with_id(message: Message) -> None:
-            nonlocal started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
+                status = message["status"]
                 MutableHeaders(scope=message)["x-request-id"] = request_id
             await send(message)
 
-        try:
-            await self._app(scope, receive, send_with_id)
-        except Exception:
-            log.exception("request %s failed: %s %s", request_id, scope["method"], scope["path"])
-            if started:
-                raise
-            await envelope(500, INTERNAL_MESSAGE)(scope, receive, send_with_id)
+        with about(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_with_id)
+            except Exception:
+                log.exception("%s %s failed", scope["method"], _route(scope))
+                if status:
+                    raise
+                await envelope(500, INTERNAL_MESSAGE)(scope, receive, send_with_id)
+            finally:
+                seconds = time.perf_counter() - began
+                self._served(Served(request_id, scope["method"], _route(scope), status, seconds))
+
+
+def _route(scope: Scope) -> str:
+    return getattr(scope.get("route"), "path", None) or "(none)"
 
 
 class BodyLimit:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from api.feed import JobFeed
 from api.google import GoogleLogin
+from api.metrics import Metrics
 from api.request_meter import RequestMeter
 from core.clock import Clock
 from core.database import Database
@@ -37,3 +38,4 @@ class Services:
     mailer: Mailer
     google: GoogleLogin
     meter: RequestMeter
+    metrics: Metrics

@@ -9,12 +9,15 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import psycopg
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 from sqlalchemy import func
@@ -152,6 +155,20 @@ class Database:
 async def notify(session: AsyncSession, channel: str, payload: str) -> None:
     """Wake the listeners of `channel` when the session's transaction commits."""
     await session.exec(select(func.pg_notify(channel, payload)))
+
+
+async def schema_revision(session: AsyncSession) -> str | None:
+    """The revision of the schema that the database has; None when it has none."""
+    connection = await session.connection()
+    return await connection.run_sync(
+        lambda sync: MigrationContext.configure(sync).get_current_revision()
+    )
+
+
+@cache
+def newest_revision() -> str | None:
+    """The revision that this version's tables are of."""
+    return ScriptDirectory(str(MIGRATIONS)).get_current_head()
 
 
 async def migrate(url: SecretStr, revision: str = "head") -> None:

@@ -250,6 +250,17 @@ class BillingSettings(BaseModel):
         return self.stripe_key is not None if self.enabled is None else self.enabled
 
 
+class LogSettings(BaseModel):
+    """Lines of our own processes, and where OpenTelemetry goes; Prefect's logs are Prefect's."""
+
+    format: Literal["text", "json"] = "text"
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    # A line for every request to the API.
+    requests: bool = True
+    # An OTLP collector over HTTP, such as http://127.0.0.1:4318; None: no OpenTelemetry.
+    otlp_endpoint: HttpUrl | None = None
+
+
 class LifecycleSettings(BaseModel):
     dispatch_timeout_seconds: Positive = 60
     # A job's run starts one to two times this before `joinAt`, to wait ready (design.md D11).
@@ -284,6 +295,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     lifecycle: LifecycleSettings = LifecycleSettings()
     billing: BillingSettings = BillingSettings()
+    logs: LogSettings = LogSettings()
 
     @field_validator("encryption_keys", "trusted_origins", mode="before")
     @classmethod

@@ -13,5 +13,6 @@ from core.settings import Settings
 from flows.worker_process import run
 
 if __name__ == "__main__":
-    configure_logging()
-    asyncio.run(run(Settings()))
+    settings = Settings()
+    configure_logging(settings.logs)
+    asyncio.run(run(settings))

@@ -23,7 +23,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 @app.callback()
 def configure() -> None:
     """meetbot-server: record meetings, one Prefect flow run each."""
-    configure_logging()
+    configure_logging(Settings().logs)
 
 
 @app.command()

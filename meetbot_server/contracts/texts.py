@@ -18,6 +18,7 @@ PAGES: Final = (
     ("Overview", "running.md", "/docs"),
     ("API", "live-control.md", "/docs/bot-features"),
     ("Operating", "scaling.md", "/docs/scaling"),
+    ("Operating", "observability.md", "/docs/observability"),
 )
 # For those who change the product and not for those who use it.
 INTERNAL: Final = frozenset({"contributing.md", "design.md", "requirements.md"})
