@@ -174,42 +174,10 @@ def test_a_missing_setting_stops_the_start(changes: dict[str, Any], named: str) 
         create_app(Settings(**(whole | changes)))
 
 
-async def test_the_document_never_mentions_422_and_covers_every_route(api: Api) -> None:
-    """CV-01, CV-10, CON-44."""
+async def test_the_document_never_mentions_422_and_names_every_operation_once(api: Api) -> None:
+    """CV-01, CV-10, CON-44; which routes there are is in contracts/openapi.json."""
     document = (await api.anonymous.get("/openapi.json")).json()
     assert '"422"' not in json.dumps(document)
-    served = {
-        (path, method) for path, operations in document["paths"].items() for method in operations
-    }
-    assert served == {
-        ("/api/v1/jobs", "post"),
-        ("/api/v1/jobs", "get"),
-        ("/api/v1/jobs/{id}", "get"),
-        ("/api/v1/jobs/{id}", "delete"),
-        ("/api/v1/jobs/{id}/leave-call", "post"),
-        ("/api/v1/jobs/{id}/events", "get"),
-        ("/api/v1/jobs/{id}/request-recording-permission", "post"),
-        ("/api/v1/jobs/{id}/pause-recording", "post"),
-        ("/api/v1/jobs/{id}/resume-recording", "post"),
-        ("/api/v1/jobs/{id}/stop-recording", "post"),
-        ("/api/v1/jobs/{id}/start-recording", "post"),
-        ("/api/v1/jobs/{id}/send-chat-message", "post"),
-        ("/api/v1/jobs/{id}/pin-participant", "post"),
-        ("/api/v1/jobs/{id}/screenshot", "post"),
-        ("/api/v1/jobs/{id}/output-media", "post"),
-        ("/api/v1/jobs/{id}/output-media", "delete"),
-        ("/api/v1/ingest", "post"),
-        ("/api/v1/cli-auth/init", "post"),
-        ("/api/v1/cli-auth/poll/{nonce}", "post"),
-        ("/api/v1/cli-auth/complete", "post"),
-        ("/auth/magic-link", "post"),
-        ("/auth/magic-link/verify", "get"),
-        ("/auth/google/start", "get"),
-        ("/auth/google/callback", "get"),
-        ("/auth/session", "get"),
-        ("/auth/logout", "post"),
-        ("/healthz", "get"),
-    }
     ids = [o["operationId"] for p in document["paths"].values() for o in p.values()]
     assert {"createJob", "getJob", "cancelJob", "listJobs", "requestRecordingPermission"} <= set(
         ids
