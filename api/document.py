@@ -76,7 +76,10 @@ def build(app: FastAPI) -> dict[str, Any]:
     document["webhooks"] = _webhooks(schemas)
     document["components"]["schemas"] = dict(sorted(schemas.items()))
     used = {
-        tag for path in document["paths"].values() for op in path.values() for tag in op["tags"]
+        tag
+        for path in document["paths"].values()
+        for op in path.values()
+        for tag in op.get("tags", ())
     }
     document["tags"] = [
         {"name": name, "description": text} for name, text in TAGS.items() if name in used
