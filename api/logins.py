@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from fastapi import Request, Response
 
+from api.dependencies import require_home
 from api.schemes import SESSION_COOKIE
 from api.services import Services
 from core import rate_limits
@@ -36,6 +37,7 @@ async def send_magic_link(
         BadInput: it is no address.
         RateLimited: too many links for this address, or from this client.
     """
+    require_home(services)
     to = normal_address(address)
     now, limits = services.clock.now(), services.settings.limits
     async with services.database.begin() as session:
@@ -65,6 +67,7 @@ async def log_in(
     services: Services, response: Response, address: str, *, name: str | None = None
 ) -> None:
     """Log this browser in as the owner of `address`."""
+    require_home(services)
     life = timedelta(days=services.settings.login.session_days)
     now = services.clock.now()
     async with services.database.begin() as session:

@@ -66,6 +66,15 @@ class LoginSettings(BaseModel):
     links_in_log: bool = False
 
 
+class IdentitySettings(BaseModel):
+    """Teams, people and keys are made in one region and replicated to the others (RG-06)."""
+
+    # False: here they come by replication, and are never changed.
+    home: bool = True
+    # Where they are made, for the error that says so.
+    home_url: str = "https://api.meetbot.dev"
+
+
 class MailSettings(BaseModel):
     """The mail server of the operator; without a host no mail is sent."""
 
@@ -284,6 +293,7 @@ class Settings(BaseSettings):
 
     api: ApiSettings = ApiSettings()
     login: LoginSettings = LoginSettings()
+    identities: IdentitySettings = IdentitySettings()
     mail: MailSettings = MailSettings()
     limits: LimitSettings = LimitSettings()
     prefect: PrefectSettings = PrefectSettings()

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Request, Response
 
-from api.dependencies import ServicesDep, SessionDep
+from api.dependencies import ServicesDep, SessionDep, require_home
 from api.logins import client_address
 from api.schemas.accounts import (
     CliComplete,
@@ -39,6 +39,7 @@ async def init(
     request: Request, services: ServicesDep, response: Response, body: CliInitIn | None = None
 ) -> CliInitOut:
     """Ask for a key: open `loginUrl` in a browser, then poll every `interval` seconds."""
+    require_home(services)
     asked = body or CliInitIn()
     now = services.clock.now()
     async with services.database.begin() as session:

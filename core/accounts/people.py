@@ -66,3 +66,15 @@ async def _first_team(session: AsyncSession, user: User) -> Team | None:
         .limit(1)
     )
     return (await session.exec(statement)).one_or_none()
+
+
+async def first_address(session: AsyncSession, team_id: str) -> str | None:
+    """The address of the team's first person; teams made by the operator have none."""
+    statement = (
+        select(User.email)
+        .join(Membership, col(Membership.user_id) == User.id)
+        .where(Membership.team_id == team_id)
+        .order_by(col(Membership.created_at), col(User.id))
+        .limit(1)
+    )
+    return (await session.exec(statement)).one_or_none()

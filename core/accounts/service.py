@@ -15,6 +15,7 @@ from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.accounts.models import ApiKey, Team
+from core.accounts.webhook_secret import new_webhook_secret
 from core.billing.credit import grant_signup_credit
 from core.errors import BadInput, NotFound, Unauthorized
 from core.ids import new_id
@@ -42,8 +43,8 @@ async def create_team(session: AsyncSession, box: SecretBox, name: str, *, now: 
     cleaned = name.strip()
     if not 1 <= len(cleaned) <= 64:
         raise BadInput("A team's name has 1 to 64 characters.")
-    secret = SecretStr(f"whsec_{secrets.token_urlsafe(32)}")
-    team = Team(id=new_id("team"), name=cleaned, webhook_secret=box.seal(secret), created_at=now)
+    secret = box.seal(new_webhook_secret())
+    team = Team(id=new_id("team"), name=cleaned, webhook_secret=secret, created_at=now)
     session.add(team)
     await session.flush()
     await grant_signup_credit(session, team.id, now=now)

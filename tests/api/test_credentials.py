@@ -20,20 +20,20 @@ ULID = "01HXY1AB7M2QNTWA9YQRH5JEP6"
 def probes(api: Api) -> Api:
     """A route for every scheme, besides the real ones."""
 
-    @api.app.post("/probe/key")
+    @api.app.post("/probe/key", tags=["account"])
     async def key(_: CallerDep) -> None: ...
 
-    @api.app.post("/probe/session")
+    @api.app.post("/probe/session", tags=["account"])
     async def session(_: SessionDep) -> None: ...
 
-    @api.app.post("/probe/member")
+    @api.app.post("/probe/member", tags=["account"])
     async def member(found: MemberDep) -> dict[str, Any]:
         return vars(found)
 
-    @api.app.post("/probe/intake")
+    @api.app.post("/probe/intake", tags=["account"])
     async def intake(_: IntakeDep) -> None: ...
 
-    @api.app.post("/probe/admin")
+    @api.app.post("/probe/admin", tags=["account"])
     async def admin(_: AdminDep) -> None: ...
 
     return api

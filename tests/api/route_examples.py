@@ -1,0 +1,71 @@
+"""What every route of teams is asked for in the tests that go over all of them.
+
+A route that is not here fails `test_tenants.py`: add it with the resource that its path names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from core.accounts.service import mint_key
+from tests.support.jobs import JobBook
+
+Maker = Callable[[JobBook], Awaitable[str]]
+
+
+async def a_job(book: JobBook) -> str:
+    return (await book.add()).id
+
+
+async def a_key(book: JobBook) -> str:
+    async with book.database.begin() as session:
+        row, _ = await mint_key(session, book.team_id, "x", livemode=True, now=book.now)
+    return row.id
+
+
+@dataclass(frozen=True)
+class Example:
+    """A request that a team may make of its own.
+
+    Args:
+        owns: what makes the resource that each parameter of the path names.
+        body: a good JSON body, where the route takes one.
+    """
+
+    owns: Mapping[str, Maker] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+
+
+_OF_A_JOB: Final = Example({"id": a_job})
+_VERBS: Final = ("pause", "resume", "stop", "start")
+
+EXAMPLES: Final[Mapping[tuple[str, str], Example]] = {
+    ("GET", "/api/v1/jobs"): Example(),
+    ("POST", "/api/v1/jobs"): Example(body={"meetingUrl": "https://meet.google.com/abc-defg-hij"}),
+    ("GET", "/api/v1/jobs/{id}"): _OF_A_JOB,
+    ("DELETE", "/api/v1/jobs/{id}"): _OF_A_JOB,
+    ("GET", "/api/v1/jobs/{id}/events"): _OF_A_JOB,
+    ("POST", "/api/v1/jobs/{id}/leave-call"): _OF_A_JOB,
+    ("POST", "/api/v1/jobs/{id}/request-recording-permission"): _OF_A_JOB,
+    **{("POST", f"/api/v1/jobs/{{id}}/{verb}-recording"): _OF_A_JOB for verb in _VERBS},
+    ("POST", "/api/v1/jobs/{id}/send-chat-message"): Example({"id": a_job}, {"message": "Hi"}),
+    ("POST", "/api/v1/jobs/{id}/pin-participant"): Example({"id": a_job}, {"displayName": "Ada"}),
+    ("POST", "/api/v1/jobs/{id}/screenshot"): _OF_A_JOB,
+    ("POST", "/api/v1/jobs/{id}/output-media"): Example(
+        {"id": a_job}, {"kind": "image", "data": "iVBORw0KGgo="}
+    ),
+    ("DELETE", "/api/v1/jobs/{id}/output-media"): _OF_A_JOB,
+    ("GET", "/api/v1/keys"): Example(),
+    ("POST", "/api/v1/keys"): Example(body={"name": "ci", "mode": "live"}),
+    ("DELETE", "/api/v1/keys/{id}"): Example({"id": a_key}),
+    ("GET", "/api/v1/webhook-secret"): Example(),
+    ("POST", "/api/v1/webhook-secret/rotate"): Example(),
+    ("GET", "/api/v1/consumer"): Example(),
+    ("GET", "/api/v1/usage"): Example(),
+    ("GET", "/api/v1/usage/events"): Example(),
+    ("GET", "/auth/session"): Example(),
+    ("POST", "/auth/logout"): Example(),
+    ("POST", "/api/v1/cli-auth/complete"): Example(body={"nonce": "x" * 43, "approve": False}),
+}
