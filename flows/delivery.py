@@ -12,7 +12,7 @@ from bot.recording.bundles import journal_prefix
 from bot.recording.delivery import deliver, forget
 from bot.recording.delivery import discard as discard_delivered
 from bot.recording.finalize import finalize as make_final
-from core.errors import TranscriptionError
+from core.errors import StorageError, TranscriptionError
 from core.jobs.models import Job
 from core.recordings.manifest import (
     MANIFEST_NAME,
@@ -143,13 +143,23 @@ async def discard(work_dir: Path, job_id: str, storage: Storage) -> str | None:
 
 
 async def purge(work_dir: Path, job_id: str, storage: Storage) -> str | None:
-    """Drop what was recorded of a meeting to which nobody came (LC-26); returns as `discard`."""
+    """Drop what was recorded of a meeting to which nobody came (LC-26); returns as `discard`.
+
+    Storage that is away keeps nobody waiting either: there is nothing in it to lose.
+    """
     return await asyncio.to_thread(_purge, work_dir, job_id, storage)
 
 
 def _purge(work_dir: Path, job_id: str, storage: Storage) -> str | None:
     folder = journal_prefix(job_id)
-    kept = forget(storage, [stored.key for stored in storage.list(folder)], folder)
+    try:
+        kept = forget(storage, [stored.key for stored in storage.list(folder)], folder)
+    except StorageError as error:
+        kept = (
+            f"What lies below {folder} is of a meeting to which nobody came. It could not be "
+            f"deleted: {error.message} Delete it when storage is back."
+        )
+        log.warning("%s", kept)
     shutil.rmtree(work_dir, ignore_errors=True)
     return kept
 
