@@ -15,11 +15,13 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from api import document, errors, output_media
 from api.feed import JobFeed
 from api.google import COOKIE, LIFE_SECONDS, GoogleLogin, cookie_secret
+from api.idempotency import Idempotency
 from api.keeping import keeping
 from api.metrics import Metrics
 from api.middleware import BodyLimit, RequestFrame
 from api.request_meter import RequestMeter
 from api.routes import (
+    admin,
     auth,
     cli_auth,
     documents,
@@ -140,9 +142,11 @@ def create_app(
         pages,
         health,
         documents,
+        admin,
     ):
         app.include_router(part.router)
     errors.install(app)
+    app.add_middleware(Idempotency)
     app.add_middleware(BodyLimit, larger=[(output_media.ROUTE, output_media.MOST_BODY_BYTES)])
     app.add_middleware(
         SessionMiddleware,

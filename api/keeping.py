@@ -14,6 +14,7 @@ from core.accounts.cli_logins import forget_cli_logins
 from core.accounts.magic_links import forget_links
 from core.accounts.sessions import forget_sessions
 from core.errors import Unavailable
+from core.idempotency import forget_requests
 from core.jobs.ingest import forget
 from core.rate_limits import forget_windows
 
@@ -63,3 +64,4 @@ async def _forget(services: Services) -> None:
         await forget_links(session, now=now)
         await forget_cli_logins(session, now=now)
         await forget_windows(session, now=now)
+        await forget_requests(session, now=now)

@@ -1,8 +1,8 @@
 """Column types that all tables share. Tables import this module, so it has no postponed types."""
 
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Column, DateTime, Enum, Numeric
+from sqlalchemy import Column, DateTime, Enum, Numeric, String
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import SQLModel
 
@@ -19,6 +19,15 @@ SQLModel.metadata.naming_convention = {
 def timestamp(*, nullable: bool = False, index: bool = False) -> Column[Any]:
     """A moment with its time zone; UTC in and out."""
     return Column(DateTime(timezone=True), nullable=nullable, index=index)
+
+
+# Marks columns for `core.sealing`.
+SEALED: Final = "sealed"
+
+
+def sealed(*, nullable: bool = False) -> Column[Any]:
+    """What `SecretBox.seal` made; `meetbot-server rotate-keys` finds it here (design.md D21)."""
+    return Column(String, nullable=nullable, info={SEALED: True})
 
 
 def document(*, nullable: bool = False, name: str | None = None) -> Column[Any]:

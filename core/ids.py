@@ -30,6 +30,11 @@ def first_id(kind: Kind, at: datetime) -> str:
     return f"{kind}_{ULID.from_bytes(milliseconds.to_bytes(6) + bytes(10))}"
 
 
+def moment_of(text: str) -> datetime:
+    """When an id was made, to the millisecond."""
+    return ULID.from_str(text.rpartition("_")[2]).datetime
+
+
 def parse_id(kind: Kind, text: str) -> str | None:
     """The canonical id for any of its accepted spellings (CV-07), or None.
 

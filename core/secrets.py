@@ -29,11 +29,12 @@ class SecretBox:
         if not keys:
             raise BadInput(f"There is no encryption key. {advice}")
         try:
-            self._fernet = MultiFernet([Fernet(key.get_secret_value()) for key in keys])
+            fernets = [Fernet(key.get_secret_value()) for key in keys]
         except ValueError:
             raise BadInput(
                 f"An encryption key is not 32 bytes in URL-safe base64. {advice}"
             ) from None
+        self._newest, self._fernet = fernets[0], MultiFernet(fernets)
 
     def seal(self, secret: SecretStr) -> str:
         """The encrypted form, fit for a text column."""
@@ -52,6 +53,18 @@ class SecretBox:
                 "A stored secret does not open with the configured keys. Add the key it was "
                 "encrypted with to MEETBOT_ENCRYPTION_KEYS, after the newest one."
             ) from None
+
+    def reseal(self, sealed: str) -> str | None:
+        """The same secret, encrypted with the newest key; None when it is already.
+
+        Raises:
+            Unavailable: none of the keys opens it.
+        """
+        try:
+            self._newest.decrypt(sealed.encode())
+        except InvalidToken:
+            return self.seal(self.open(sealed))
+        return None
 
 
 def generate_key() -> SecretStr:

@@ -13,6 +13,7 @@ from core.billing.stripe_models import (
     StripeNoticeSeen,
 )
 from core.dispatch.workers import WorkerSeen
+from core.idempotency import IdempotentRequest
 from core.jobs.live_models import IngestedMessage, JobNotice, LentMedia
 from core.jobs.models import Job, JobCommand, Transition
 from core.jobs.postponed import PostponedUpload
@@ -26,6 +27,7 @@ __all__ = [
     "CreditEntry",
     "Delivery",
     "DeliveryAttempt",
+    "IdempotentRequest",
     "IngestedMessage",
     "Job",
     "JobCommand",

@@ -172,6 +172,18 @@ def create_team(name: str) -> None:
     teams.show(team, Console(highlight=False))
 
 
+@app.command("rotate-keys")
+def rotate_keys() -> None:
+    """Seal every stored secret with the newest of MEETBOT_ENCRYPTION_KEYS; the stack may run."""
+    from rich.console import Console
+
+    from meetbot_server import sealing
+    from meetbot_server.stack import running_settings
+
+    done = asyncio.run(sealing.rotate(running_settings(Settings())))
+    raise typer.Exit(0 if sealing.show(done, Console(highlight=False)) else 1)
+
+
 @app.command()
 def doctor(
     install: Annotated[bool, typer.Option(help="Install what is missing, where possible.")] = False,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from api import ending
 from api.dependencies import CallerDep, JobId, OwnedJob, ReadingDep, ServicesDep
+from api.idempotency import REPLAY_HEADER, job_id_of
 from api.new_job import checked_job
 from api.pagination import Cursor, Limit, decode_cursor, encode_cursor
 from api.schemas.create_job import CreateJob, ExternalId
@@ -30,7 +32,6 @@ from core.platforms.registry import PLATFORMS, parse_platform
 
 log = logging.getLogger(__name__)
 
-REPLAY_HEADER: Final = "x-meetbot-idempotent-replay"
 # Older names; and inside the call means recording or not (CON-01, CON-03, CON-05).
 STATUS_FILTERS: Final = {
     **{status.value: frozenset({status}) for status in Status},
@@ -65,10 +66,14 @@ router = APIRouter(
     },
 )
 async def create(
-    body: CreateJob, caller: CallerDep, services: ServicesDep, response: Response
+    body: CreateJob,
+    request: Request,
+    caller: CallerDep,
+    services: ServicesDep,
+    response: Response,
 ) -> JobOut:
     """Send a bot to a meeting."""
-    new = await checked_job(body, caller, services)
+    new = replace(await checked_job(body, caller, services), id=job_id_of(request))
     async with services.database.begin() as session:
         now = services.clock.now()
         job, created = await create_job(session, services.box, new, now=now)

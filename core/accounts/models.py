@@ -6,7 +6,7 @@ from decimal import Decimal
 from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
-from core.columns import thousandths, timestamp
+from core.columns import sealed, thousandths, timestamp
 
 
 class Team(SQLModel, table=True):
@@ -16,9 +16,9 @@ class Team(SQLModel, table=True):
 
     id: str = Field(primary_key=True)
     name: str
-    webhook_secret: str
+    webhook_secret: str = Field(sa_column=sealed())
     # Valid beside the new one until its time (WH-31).
-    previous_webhook_secret: str | None = None
+    previous_webhook_secret: str | None = Field(default=None, sa_column=sealed(nullable=True))
     previous_secret_until: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
     webhook_version: int = 2
     # An agreed price instead of the list price (BL-26).

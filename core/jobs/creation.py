@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core.ids import new_id
+from core.ids import moment_of, new_id
 from core.jobs.models import Job, Source
 from core.jobs.spec import AutoLeavePolicy, RecordingOptions, TranscriptionOptions
 from core.secrets import SecretBox
@@ -41,23 +41,24 @@ class NewJob:
     webhooks: Mapping[str, Any] | None = None
     labels: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, SecretStr] = field(default_factory=dict, repr=False)
+    # Makes a second attempt at the same request find what the first one made (API-63).
+    id: str | None = None
 
 
 async def create_job(
     session: AsyncSession, box: SecretBox, new: NewJob, *, now: datetime
 ) -> tuple[Job, bool]:
     """The job and whether it is new: the same `externalId` again finds the first one (LC-31)."""
-    if new.external_id is not None:
-        existing = await _by_external_id(session, new)
-        if existing is not None:
-            return existing, False
+    existing = await _existing(session, new)
+    if existing is not None:
+        return existing, False
     job = _row(box, new, now)
     try:
         async with session.begin_nested():
             session.add(job)
     except IntegrityError:
         # Somebody else created it between our look and our insert.
-        existing = await _by_external_id(session, new)
+        existing = await _existing(session, new)
         if existing is None:
             raise
         return existing, False
@@ -72,7 +73,13 @@ def open_secrets(box: SecretBox, job: Job) -> dict[str, SecretStr]:
     return {name: SecretStr(value) for name, value in values.items()}
 
 
-async def _by_external_id(session: AsyncSession, new: NewJob) -> Job | None:
+async def _existing(session: AsyncSession, new: NewJob) -> Job | None:
+    if new.id is not None:
+        made = await session.get(Job, new.id)
+        if made is not None:
+            return made
+    if new.external_id is None:
+        return None
     statement = select(Job).where(
         Job.team_id == new.team_id,
         Job.livemode == new.livemode,
@@ -83,7 +90,7 @@ async def _by_external_id(session: AsyncSession, new: NewJob) -> Job | None:
 
 def _row(box: SecretBox, new: NewJob, now: datetime) -> Job:
     # Lists are cut by time through their order by id, so the two must agree.
-    job_id = new_id("job", now)
+    job_id = new.id or new_id("job", now)
     return Job(
         id=job_id,
         team_id=new.team_id,
@@ -104,7 +111,7 @@ def _row(box: SecretBox, new: NewJob, now: datetime) -> Job:
         labels=dict(new.labels),
         secrets=_seal(box, new.secrets),
         region=new.region,
-        created_at=now,
+        created_at=moment_of(new.id) if new.id is not None else now,
         updated_at=now,
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Identity, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from core.columns import choice, document, thousandths, timestamp
+from core.columns import choice, document, sealed, thousandths, timestamp
 from core.jobs.failures import ExitReason, FailureCode
 from core.jobs.lifecycle import Event, RecordingState, Status
 from core.jobs.verbs import Outcome, Verb
@@ -53,7 +53,7 @@ class Job(SQLModel, table=True):
     # `metadata` itself is taken by the mapper.
     labels: dict[str, Any] = Field(sa_column=document(name="metadata"))
     # Sealed JSON of what must never be shown: the meeting password, the Discord token (AU-17).
-    secrets: str | None = None
+    secrets: str | None = Field(default=None, sa_column=sealed(nullable=True))
     region: str
 
     # How it goes.

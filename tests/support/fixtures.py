@@ -16,6 +16,9 @@ from core.tables import metadata
 from tests.support.clock import ManualClock
 from tests.support.postgres import TestServer, running_server
 from tests.support.prefect_server import running_prefect_server
+from tests.support.sealed import watch
+
+watch()
 
 
 @pytest.fixture(scope="session")
