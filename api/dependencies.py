@@ -27,7 +27,7 @@ from api.schemes import SESSION_COOKIE, admin_scheme, intake_scheme, key_scheme,
 from api.services import Services
 from core.accounts.service import Caller, authenticate
 from core.accounts.sessions import Login, find_login
-from core.errors import Forbidden, InvalidState, Unauthorized
+from core.errors import Forbidden, Unauthorized
 from core.jobs.models import Job
 from core.jobs.rows import owned_job
 from core.rate_limits import take
@@ -137,19 +137,6 @@ def check_csrf(login: Login, token: str | None) -> None:
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def require_home(services: Services) -> None:
-    """Refuse to change teams, people and keys where they only arrive (RG-06).
-
-    Raises:
-        InvalidState: this region is not their home; it says where that is.
-    """
-    if not services.settings.identities.home:
-        raise InvalidState(
-            "Teams, logins and keys are kept in another region, for all of them: do this at "
-            f"{services.settings.identities.home_url}. What you change there is valid here too."
-        )
 
 
 async def admin(

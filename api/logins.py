@@ -9,10 +9,10 @@ from urllib.parse import urlencode
 
 from fastapi import Request, Response
 
-from api.dependencies import require_home
 from api.schemes import SESSION_COOKIE
 from api.services import Services
 from core import rate_limits
+from core.accounts.home import require_home
 from core.accounts.magic_links import LIFE, make_link, own_path
 from core.accounts.people import normal_address, sign_in
 from core.accounts.sessions import open_session
@@ -37,7 +37,7 @@ async def send_magic_link(
         BadInput: it is no address.
         RateLimited: too many links for this address, or from this client.
     """
-    require_home(services)
+    require_home(services.settings.identities)
     to = normal_address(address)
     now, limits = services.clock.now(), services.settings.limits
     async with services.database.begin() as session:
@@ -67,7 +67,7 @@ async def log_in(
     services: Services, response: Response, address: str, *, name: str | None = None
 ) -> None:
     """Log this browser in as the owner of `address`."""
-    require_home(services)
+    require_home(services.settings.identities)
     life = timedelta(days=services.settings.login.session_days)
     now = services.clock.now()
     async with services.database.begin() as session:

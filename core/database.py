@@ -60,6 +60,7 @@ class Database:
     """
 
     def __init__(self, url: SecretStr, *, pool_size: int = 5) -> None:
+        self._given = url
         self._url = make_url(url.get_secret_value()).set(drivername="postgresql+psycopg")
         self._engine: AsyncEngine = create_async_engine(
             self._url,
@@ -104,7 +105,7 @@ class Database:
         """
         try:
             connection = await psycopg.AsyncConnection.connect(
-                self._conninfo(), autocommit=True, **NETWORK
+                conninfo(self._given), autocommit=True, **NETWORK
             )
             async with connection:
                 await connection.execute(
@@ -140,16 +141,18 @@ class Database:
     async def close(self) -> None:
         await self._engine.dispose()
 
-    def _conninfo(self) -> str:
-        url = self._url
-        host = url.query.get("host", url.host)
-        return make_conninfo(
-            host=host if isinstance(host, str) or host is None else host[0],
-            port=url.port,
-            user=url.username,
-            password=url.password,
-            dbname=url.database,
-        )
+
+def conninfo(url: SecretStr) -> str:
+    """`url` in the form that PostgreSQL's own programs take; it carries the password."""
+    parts = make_url(url.get_secret_value())
+    host = parts.query.get("host", parts.host)
+    return make_conninfo(
+        host=host if isinstance(host, str) or host is None else host[0],
+        port=parts.port,
+        user=parts.username,
+        password=parts.password,
+        dbname=parts.database,
+    )
 
 
 async def notify(session: AsyncSession, channel: str, payload: str) -> None:

@@ -73,6 +73,8 @@ class IdentitySettings(BaseModel):
     home: bool = True
     # Where they are made, for the error that says so.
     home_url: str = "https://api.meetbot.dev"
+    # The database of the home region, as `meetbot-server identities subscribe` reaches it.
+    source_url: SecretStr | None = None
 
 
 class MailSettings(BaseModel):

@@ -13,6 +13,7 @@ import typer
 from core.clock import SystemClock
 from core.logs import configure_logging
 from core.settings import Settings
+from meetbot_server import identities
 
 # How long the API waits for its open connections when it is told to end.
 SHUTDOWN_SECONDS: Final = 3
@@ -192,6 +193,9 @@ def doctor(
     from meetbot_server.doctor import examine
 
     raise typer.Exit(examine(Settings(), install=install))
+
+
+app.add_typer(identities.app, name="identities")
 
 
 def main() -> None:

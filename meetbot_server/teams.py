@@ -9,6 +9,7 @@ from rich.console import Console
 from sqlmodel import func, select
 
 from core.accounts import service as accounts
+from core.accounts.home import require_home
 from core.accounts.models import Team
 from core.clock import Clock
 from core.database import Database
@@ -33,8 +34,10 @@ async def create(settings: Settings, clock: Clock, name: str) -> NewTeam:
 
     Raises:
         BadInput: the name, or a missing setting.
+        InvalidState: teams are made in another region.
         Unavailable: the database does not answer.
     """
+    require_home(settings.identities)
     box = SecretBox(settings.encryption_keys)
     database = _database(settings)
     try:

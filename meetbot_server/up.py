@@ -22,7 +22,7 @@ async def run(settings: Settings, clock: Clock) -> int:
     stack = Stack(settings, clock, say=lambda text: console.print(f"[dim]{text}[/]"))
     try:
         async with stack:
-            if await teams.none_yet(stack.settings):
+            if stack.settings.identities.home and await teams.none_yet(stack.settings):
                 teams.show(await teams.create(stack.settings, clock, "First team"), console)
             describe(stack.settings, console)
             await stop.wait()

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Request, Response
 
-from api.dependencies import ServicesDep, SessionDep, require_home
+from api.dependencies import ServicesDep, SessionDep
 from api.logins import client_address
 from api.schemas.accounts import (
     CliComplete,
@@ -21,6 +21,7 @@ from api.schemas.accounts import (
 from api.schemas.errors import ErrorOut
 from core import rate_limits
 from core.accounts import cli_logins
+from core.accounts.home import require_home
 from core.accounts.login_models import CliStatus
 
 INTERVAL_SECONDS = 2
@@ -39,7 +40,7 @@ async def init(
     request: Request, services: ServicesDep, response: Response, body: CliInitIn | None = None
 ) -> CliInitOut:
     """Ask for a key: open `loginUrl` in a browser, then poll every `interval` seconds."""
-    require_home(services)
+    require_home(services.settings.identities)
     asked = body or CliInitIn()
     now = services.clock.now()
     async with services.database.begin() as session:

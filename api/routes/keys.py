@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Response
 
-from api.dependencies import CallerDep, Member, MemberDep, ServicesDep, SessionDep, require_home
+from api.dependencies import CallerDep, Member, MemberDep, ServicesDep, SessionDep
 from api.pagination import Cursor, Limit, decode_cursor, encode_cursor
 from api.schemas.accounts import (
     ConsumerOut,
@@ -21,6 +21,7 @@ from api.schemas.accounts import (
 from api.schemas.errors import ErrorOut
 from api.services import Services
 from core.accounts import keys
+from core.accounts.home import require_home
 from core.accounts.models import ApiKey, Team
 from core.accounts.people import first_address
 from core.accounts.service import mint_key, revoke_key, webhook_secrets
@@ -64,7 +65,7 @@ async def create(
     body: KeyIn, member: MemberDep, services: ServicesDep, response: Response
 ) -> NewKeyOut:
     """Make a key. It is in this answer and in no other."""
-    require_home(services)
+    require_home(services.settings.identities)
     livemode = body.mode == "live"
     if _mode(member) not in (None, livemode):
         message = "A key makes keys of its own mode only; use one of the other mode, or log in."
@@ -90,7 +91,7 @@ async def revoke(
     services: ServicesDep,
 ) -> None:
     """Refuse all further requests with the key. Bots that it sent go on (AU-05)."""
-    require_home(services)
+    require_home(services.settings.identities)
     async with services.database.begin() as session:
         row = await keys.owned_key(session, member.team_id, _mode(member), key_id)
         await revoke_key(session, member.team_id, row.id, now=services.clock.now())
@@ -116,7 +117,7 @@ async def webhook_secret(
 )
 async def rotate(login: SessionDep, services: ServicesDep, response: Response) -> WebhookSecretOut:
     """Make a new secret. The one before signs beside it for 24 hours."""
-    require_home(services)
+    require_home(services.settings.identities)
     async with services.database.begin() as session:
         team = await rotate_webhook_secret(
             session, services.box, login.team_id, now=services.clock.now()

@@ -52,10 +52,10 @@ class TestServer:
 
 
 @contextmanager
-def running_server() -> Iterator[TestServer]:
+def running_server(**options: str) -> Iterator[TestServer]:
     """The server, in a folder short enough for its socket, removed afterwards."""
     parent = Path(tempfile.mkdtemp(prefix="mbpg-"))
-    server = PrivatePostgres(parent / "pg", UNSAFE_AND_QUICK)
+    server = PrivatePostgres(parent / "pg", UNSAFE_AND_QUICK | options)
     try:
         server.start()
         yield TestServer(parent / "pg")
