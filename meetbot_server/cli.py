@@ -13,7 +13,7 @@ import typer
 from core.clock import SystemClock
 from core.logs import configure_logging
 from core.settings import Settings
-from meetbot_server import identities
+from meetbot_server import account_commands, identities
 
 # How long the API waits for its open connections when it is told to end.
 SHUTDOWN_SECONDS: Final = 3
@@ -160,19 +160,6 @@ def migrate() -> None:
     asyncio.run(bring_up(url))
 
 
-@app.command("create-team")
-def create_team(name: str) -> None:
-    """Make a team of the running stack and print its keys once."""
-    from rich.console import Console
-
-    from meetbot_server import teams
-    from meetbot_server.stack import running_settings
-
-    settings = running_settings(Settings())
-    team = asyncio.run(teams.create(settings, SystemClock(), name))
-    teams.show(team, Console(highlight=False))
-
-
 @app.command("rotate-keys")
 def rotate_keys() -> None:
     """Seal every stored secret with the newest of MEETBOT_ENCRYPTION_KEYS; the stack may run."""
@@ -195,6 +182,7 @@ def doctor(
     raise typer.Exit(examine(Settings(), install=install))
 
 
+account_commands.add_to(app)
 app.add_typer(identities.app, name="identities")
 
 

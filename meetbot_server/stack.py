@@ -204,9 +204,14 @@ def local(settings: Settings) -> Settings:
     origin = settings.sandbox.origin
     trusted = tuple(dict.fromkeys((*settings.trusted_origins, origin)))
     loopback = urlsplit(origin).hostname in LOOPBACK
+    reached_here = urlsplit(settings.api.login_url).hostname in LOOPBACK
     return settings.model_copy(
         update={
             "trusted_origins": trusted,
+            # Whoever reads the log of this machine is its operator.
+            "login": settings.login.model_copy(
+                update={"links_in_log": settings.login.links_in_log or reached_here}
+            ),
             "bot": settings.bot.model_copy(
                 update={"loopback_webrtc": settings.bot.loopback_webrtc or loopback}
             ),

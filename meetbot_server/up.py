@@ -47,6 +47,10 @@ def describe(settings: Settings, console: Console) -> None:
     auth = settings.prefect.auth
     console.print(f"API       {settings.api.public_url}/api/v1")
     console.print(f"          {settings.api.public_url}/docs")
+    console.print(f"Log in    {settings.api.login_url}/login")
+    if settings.mail.host is None:
+        where = "in api.log below" if settings.login.links_in_log else "nowhere"
+        console.print(f"          no MEETBOT_MAIL__HOST is set: login links appear {where}")
     console.print(f"Prefect   {settings.prefect.ui_url}")
     if auth is not None:
         console.print(f"          sign in with {auth.get_secret_value()}", highlight=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,20 @@ def test_prefects_server_answers_its_own_origin_only() -> None:
 
     assert environment["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] == "http://127.0.0.1:4201"
     assert environment["PREFECT_SERVER_API_AUTH_STRING"] == "admin:x"
+
+
+def test_a_file_of_an_earlier_version_gets_what_it_lacks(tmp_path: Path) -> None:
+    before = load_or_make(tmp_path)
+    path = tmp_path / "secrets.json"
+    older = json.loads(path.read_text())
+    del older["api_admin_token"]
+    path.write_text(json.dumps(older))
+
+    after = load_or_make(tmp_path)
+
+    assert after.encryption_key == before.encryption_key
+    assert after.api_admin_token != before.api_admin_token
+    assert load_or_make(tmp_path) == after
 
 
 def test_generated_secrets_are_kept_and_readable_by_their_owner_only(tmp_path: Path) -> None:
