@@ -25,6 +25,14 @@ TAGS: Final = {
     "ingest": "Internal: what bots tell, and are told.",
     "admin": "Internal: for the operator.",
 }
+IDEMPOTENCY_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same request under the same key is carried out once in 24 hours, and "
+    "answered the same.",
+    "schema": {"type": "string", "pattern": "^[ -~]{1,255}$"},
+}
 HEADERS: Final = {
     "x-meetbot-signature": "`sha256=` and the HMAC-SHA256 of the raw body, in hex; several, "
     "separated by commas, while the secret is being rotated.",
@@ -65,9 +73,10 @@ def build(app: FastAPI) -> dict[str, Any]:
         servers=app.servers,
     )
     for path in document["paths"].values():
-        for operation in path.values():
+        for method, operation in path.items():
             # The framework's own, which is never sent (CV-10).
             operation["responses"].pop("422", None)
+            _add_what_all_changes_share(method, operation)
             for status, answer in operation["responses"].items():
                 _add_headers(status, answer)
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
@@ -85,6 +94,22 @@ def build(app: FastAPI) -> dict[str, Any]:
         {"name": name, "description": text} for name, text in TAGS.items() if name in used
     ]
     return document
+
+
+def _add_what_all_changes_share(method: str, operation: dict[str, Any]) -> None:
+    """What middleware and dependencies do, where routes cannot say it (API-63, AU-13)."""
+    schemes = {name for one in operation.get("security", ()) for name in one}
+    answers = operation["responses"]
+    if method != "get" and "session" in schemes:
+        answers.setdefault("403", _error("The proof that this is meant is missing."))
+    if method == "post" and schemes & {"key", "session"}:
+        operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
+        answers.setdefault("409", _error("Conflict with what there is."))
+
+
+def _error(description: str) -> dict[str, Any]:
+    reference = {"$ref": REFERENCES.format(model="ErrorOut")}
+    return {"description": description, "content": {"application/json": {"schema": reference}}}
 
 
 def _add_headers(status: str, answer: dict[str, Any]) -> None:

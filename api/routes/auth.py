@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse
 
 from api.dependencies import ServicesDep, SessionDep, check_origin
 from api.logins import deliver, log_in, send_magic_link
+from api.pages import message
 from api.schemas.accounts import MagicLinkIn, MagicLinkOut, SessionOut, TeamOut, UserOut
 from api.schemas.errors import ErrorOut
 from api.schemes import SESSION_COOKIE
@@ -16,6 +17,7 @@ from core.accounts.magic_links import own_path, use_link
 from core.accounts.models import Team, User
 from core.accounts.people import normal_address
 from core.accounts.sessions import close_session
+from core.errors import BadInput, Expired
 
 Answers = dict[int | str, dict[str, Any]]
 UNAUTHORIZED: Final[Answers] = {401: {"model": ErrorOut}}
@@ -49,11 +51,17 @@ async def magic_link(
     responses={**REDIRECT, 410: {"model": ErrorOut}},
 )
 async def verify(
-    token: Annotated[str, Query(max_length=100)], services: ServicesDep
-) -> RedirectResponse:
+    token: Annotated[str, Query(max_length=100)], request: Request, services: ServicesDep
+) -> Response:
     """What the link in the mail leads to."""
-    async with services.database.begin() as session:
-        address, landing = await use_link(session, token, now=services.clock.now())
+    try:
+        async with services.database.begin() as session:
+            address, landing = await use_link(session, token, now=services.clock.now())
+    except (BadInput, Expired) as error:
+        if "text/html" not in request.headers.get("accept", ""):
+            raise
+        # A person clicked.
+        return message("Log in", error.message, status=400 if isinstance(error, BadInput) else 410)
     response = RedirectResponse(landing, 302)
     await log_in(services, response, address)
     return response

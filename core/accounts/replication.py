@@ -1,6 +1,7 @@
 """Identities in all regions: PostgreSQL replicates them from their home (RG-06).
 
-The home publishes the tables of teams, people and keys; every other region's database subscribes.
+The home publishes the tables of teams, people, keys and credit given; every other region's database
+subscribes.
 Jobs and all else stay where they are made; foreign keys to teams hold everywhere. Logins are made
 at home only. All regions need the same encryption keys: webhook secrets arrive sealed.
 """
@@ -18,12 +19,14 @@ from sqlalchemy import Table
 from sqlmodel import SQLModel
 
 from core.accounts.models import ApiKey, Membership, Team, User
+from core.billing.models import CreditEntry
 from core.database import NETWORK, conninfo
 from core.errors import InvalidState, Unavailable
 
 PUBLICATION: Final = "meetbot_identities"
 TABLES: Final = tuple(
-    SQLModel.metadata.tables[str(model.__tablename__)] for model in (Team, User, Membership, ApiKey)
+    SQLModel.metadata.tables[str(model.__tablename__)]
+    for model in (Team, User, Membership, ApiKey, CreditEntry)
 )
 # Each region notes by itself when a key was used last.
 LOCAL: Final = frozenset({"api_keys.last_used_at"})

@@ -16,6 +16,7 @@ SUMMARY: Final = (
 # Section, file below docs/, path on the web. The order is that of both documents.
 PAGES: Final = (
     ("Overview", "running.md", "/docs"),
+    ("API", "accounts.md", "/docs/accounts"),
     ("API", "live-control.md", "/docs/bot-features"),
     ("Operating", "scaling.md", "/docs/scaling"),
     ("Operating", "observability.md", "/docs/observability"),

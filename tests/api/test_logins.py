@@ -74,6 +74,8 @@ async def test_a_link_logs_in_once(browser: httpx.AsyncClient, mailbox: Mailbox)
 
     again = await browser.get(mailbox.link())
     assert (again.status_code, again.json()["code"]) == (410, "expired")
+    clicked = await browser.get(mailbox.link(), headers={"accept": "text/html"})
+    assert (clicked.status_code, "Ask for a new one" in clicked.text) == (410, True)
 
 
 async def test_a_link_is_good_for_fifteen_minutes(

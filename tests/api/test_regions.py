@@ -123,6 +123,11 @@ async def test_a_key_made_at_home_works_everywhere_and_jobs_stay_where_they_are(
         told = (await there.get("/api/v1/consumer")).json()
         assert (told["id"], told["region"]) == (team.id, REGION)
 
+        async def credited() -> bool:
+            return (await there.get("/api/v1/consumer")).json()["creditRemainingUsd"] == 5.0
+
+        await eventually(credited)
+
         # One secret everywhere (WH-30).
         assert away.settings.database_url is not None
         database = Database(away.settings.database_url)
