@@ -264,5 +264,8 @@ class _noting:  # noqa: N801 - used like a function
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
         if not isinstance(error, AssertionError):
             return False
-        self._result.violations.append(str(error).splitlines()[0][:400])
+        # Without a message of its own, the line says what did not hold.
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        said = str(error).partition("\n")[0] or f"{where.line} ({where.name}:{where.lineno})"
+        self._result.violations.append(said[:400])
         return True
