@@ -147,13 +147,21 @@ def _issue(entry: Mapping[str, Any]) -> Issue:
     return Issue(path, entry["type"], entry["msg"].removeprefix("Value error, "))
 
 
-async def _on_http_exception(_: Request, error: Exception) -> JSONResponse:
+async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
     if error.status_code == 404:
         return envelope(404, "There is nothing at this path.", headers=error.headers)
     if error.status_code == 405:
-        return envelope(405, "This path does not take this method.", headers=error.headers)
+        headers = dict(error.headers or {}) | _allow(request)
+        return envelope(405, "This path does not take this method.", headers=headers)
     if error.status_code == 400:
         return envelope(400, str(error.detail), headers=error.headers)
     return envelope(error.status_code, str(error.detail), headers=error.headers)
+
+
+def _allow(request: Request) -> dict[str, str]:
+    """All methods of the path; the router names those of its first route only (RFC 9110)."""
+    pattern = getattr(request.scope.get("route"), "path", None)
+    methods = request.app.openapi()["paths"].get(pattern, {})
+    return {"allow": ", ".join(sorted(method.upper() for method in methods))} if methods else {}

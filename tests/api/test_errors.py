@@ -196,3 +196,10 @@ async def test_each_route_names_its_scheme_and_what_it_takes(api: Api) -> None:
     schema = output["requestBody"]["content"]["application/json"]["schema"]
     assert set(schema["properties"]) == {"kind", "url", "data", "loop"}
     assert {"202", "400", "401", "404", "409", "413", "502", "503"} <= set(output["responses"])
+
+
+async def test_a_wrong_method_is_told_all_right_ones(api: Api) -> None:
+    """CV-18, and RFC 9110: also where a path's methods are routes of their own."""
+    answer = await api.live.request("PUT", "/api/v1/jobs/nobody")
+    assert (answer.status_code, answer.json()["error"]) == (405, "method_not_allowed")
+    assert answer.headers["allow"] == "DELETE, GET"

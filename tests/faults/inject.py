@@ -21,17 +21,29 @@ from tests.support.stack import RunningStack
 
 # Longer than a lease and than every retry within a call, shorter than a test may take.
 OUTAGE_SECONDS: Final = 15.0
+# After an outage, until everything of it is in storage.
+SENT_SECONDS: Final = 6.0
 CHILDREN: Final = {Fault.WORKER: "worker", Fault.PREFECT: "prefect", Fault.API: "api"}
 
 
 # These happen to one meeting only; all others to the product, and so to rounds beside theirs.
 OF_ONE_MEETING: Final = DEADLY - {Fault.MACHINE}
-_struck: list[tuple[str, float]] = []
+_struck: list[tuple[str, Fault, float]] = []
+
+
+def unstored_seconds(at: float) -> float:
+    """How long storage was away until this epoch second, or until just before it."""
+    began = [
+        began
+        for _, fault, began in _struck
+        if fault is Fault.STORAGE and began < at < began + OUTAGE_SECONDS + SENT_SECONDS
+    ]
+    return max((min(at - one, OUTAGE_SECONDS) for one in began), default=0.0)
 
 
 def borne_seconds(job_id: str, since: float, until: float) -> float:
     """How long, between two epoch seconds, what other rounds did to the product lasted at most."""
-    begins = [at for other, at in _struck if other != job_id]
+    begins = [at for other, _, at in _struck if other != job_id]
     shares = (min(until, at + OUTAGE_SECONDS) - max(since, at) for at in begins)
     return sum(share for share in shares if share > 0)
 
@@ -63,7 +75,7 @@ async def injected(product: RunningStack, fault: Fault, job_id: str) -> AsyncIte
     The block runs while it lasts, and is left when it is over.
     """
     if fault not in OF_ONE_MEETING:
-        _struck.append((job_id, time.time()))
+        _struck.append((job_id, fault, time.time()))
     if fault in CHILDREN:
         pid = product.stack.supervisor.pid(CHILDREN[fault])
         assert pid is not None, f"{CHILDREN[fault]} is down already"
