@@ -35,7 +35,11 @@ OUTAGE_ONE_OF: Final = 4
 @asynccontextmanager
 async def asked_patiently(running: RunningStack) -> AsyncIterator[RunningStack]:
     """The product as its customer and operator reach it who ask again while it restarts."""
-    async with patient(running.api) as api, patient(running.prefect) as prefect:
+    async with (
+        patient(running.api) as api,
+        # Prefect has no better word for a database that is away.
+        patient(running.prefect, frozenset({500, 503})) as prefect,
+    ):
         yield replace(running, api=api, prefect=prefect)
 
 

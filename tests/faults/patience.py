@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Set
 from typing import Final
 
 import httpx
@@ -15,7 +16,15 @@ REPEATABLE: Final = frozenset({"GET", "HEAD", "DELETE"})
 
 
 class PatientTransport(httpx.AsyncHTTPTransport):
-    """Asks again while nobody listens; and where it does no harm, after breaks and a 503."""
+    """Asks again while nobody listens; and where it does no harm, after breaks and some answers.
+
+    Args:
+        away: answers of a server whose database is away.
+    """
+
+    def __init__(self, away: Set[int]) -> None:
+        super().__init__()
+        self._away = away
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         deadline = time.monotonic() + SECONDS
@@ -28,19 +37,19 @@ class PatientTransport(httpx.AsyncHTTPTransport):
                 if late or not (unsent or request.method in REPEATABLE):
                     raise
             else:
-                away = response.status_code == httpx.codes.SERVICE_UNAVAILABLE
+                away = response.status_code in self._away
                 if late or not away or request.method not in REPEATABLE:
                     return response
                 await response.aclose()
             await asyncio.sleep(PAUSE_SECONDS)
 
 
-def patient(client: httpx.AsyncClient) -> httpx.AsyncClient:
+def patient(client: httpx.AsyncClient, away: Set[int] = frozenset({503})) -> httpx.AsyncClient:
     """A client like `client`, with patience; the caller closes it."""
     return httpx.AsyncClient(
         base_url=client.base_url,
         headers=client.headers,
         auth=client.auth,
         timeout=client.timeout,
-        transport=PatientTransport(),
+        transport=PatientTransport(away),
     )
