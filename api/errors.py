@@ -153,7 +153,7 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
     if error.status_code == 404:
         return envelope(404, "There is nothing at this path.", headers=error.headers)
     if error.status_code == 405:
-        headers = dict(error.headers or {}) | _allow(request)
+        headers = _allow(request) or error.headers
         return envelope(405, "This path does not take this method.", headers=headers)
     if error.status_code == 400:
         return envelope(400, str(error.detail), headers=error.headers)

@@ -41,6 +41,12 @@ def unstored_seconds(at: float) -> float:
     return max((min(at - one, OUTAGE_SECONDS) for one in began), default=0.0)
 
 
+def storage_struck(since: float) -> bool:
+    """Whether storage was away at some time after this epoch second, or just before it."""
+    ends = [began + OUTAGE_SECONDS for _, fault, began in _struck if fault is Fault.STORAGE]
+    return any(end + SENT_SECONDS > since for end in ends)
+
+
 def borne_seconds(job_id: str, since: float, until: float) -> float:
     """How long, between two epoch seconds, what other rounds did to the product lasted at most."""
     begins = [at for other, _, at in _struck if other != job_id]

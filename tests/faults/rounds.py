@@ -22,7 +22,7 @@ from tests.e2e.customer import Customer
 from tests.e2e.ending import Ended, ended
 from tests.e2e.listening import hear
 from tests.e2e.operator import Operator
-from tests.faults.inject import borne_seconds, injected, unstored_seconds
+from tests.faults.inject import borne_seconds, injected, storage_struck, unstored_seconds
 from tests.faults.leftovers import Footprint
 from tests.faults.plan import DEADLY, End, Fault, Round
 from tests.support.stack import OVER_HTTP, RunningStack
@@ -149,7 +149,11 @@ async def _check(
     result.status = job["status"]
     if told not in ENDINGS[result.round.end]:
         result.violations.append(f"ended as {told}: {job['failure_detail']}")
-    expected = Ended(told[0], told[1], job["failure_code"], "", manifest=True)
+    expected = Ended(
+        *(told[0], told[1], job["failure_code"]),
+        manifest=True,
+        may_be_postponed=storage_struck(fault_ms / 1000),
+    )
     with _noting(result):
         await ended(product, result.job_id, expected)
     with _noting(result):
