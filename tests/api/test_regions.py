@@ -124,7 +124,8 @@ async def test_a_key_made_at_home_works_everywhere_and_jobs_stay_where_they_are(
         assert (told["id"], told["region"]) == (team.id, REGION)
 
         async def credited() -> bool:
-            return (await there.get("/api/v1/consumer")).json()["creditRemainingUsd"] == 5.0
+            left: float = (await there.get("/api/v1/consumer")).json()["creditRemainingUsd"]
+            return left == 5.0
 
         await eventually(credited)
 
