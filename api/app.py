@@ -34,12 +34,13 @@ from api.routes import (
     socket,
     usage,
     verbs,
+    webhooks,
 )
 from api.routes.health import server_version
 from api.services import Services
 from api.telemetry import Telemetry
 from core.clock import Clock, SystemClock
-from core.database import COMMANDS_CHANNEL, Database
+from core.database import COMMANDS_CHANNEL, DELIVERIES_CHANNEL, Database
 from core.dispatch.base import Dispatcher
 from core.dispatch.prefect import PrefectDispatcher
 from core.errors import BadInput
@@ -103,6 +104,7 @@ def create_app(
                 dispatcher=await stack.enter_async_context(make(database)),
                 feed=JobFeed(database, time),
                 command_feed=JobFeed(database, time, COMMANDS_CHANNEL),
+                delivery_feed=JobFeed(database, time, DELIVERIES_CHANNEL),
                 resolver=resolver,
                 storage=storage,
                 fetcher=await stack.enter_async_context(fetcher),
@@ -115,6 +117,7 @@ def create_app(
             app.state.services = services
             await stack.enter_async_context(services.feed.running())
             await stack.enter_async_context(services.command_feed.running())
+            await stack.enter_async_context(services.delivery_feed.running())
             await stack.enter_async_context(keeping(services))
             await stack.enter_async_context(services.meter.running())
             yield
@@ -136,6 +139,7 @@ def create_app(
         socket,
         ingest,
         usage,
+        webhooks,
         auth,
         cli_auth,
         keys,

@@ -1,4 +1,4 @@
-"""Wakes whoever watches a job in this process: one connection a channel, however many watch."""
+"""Wakes whoever watches a job, or a team, in this process: one connection a channel."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class JobFeed:
     """Tells watchers that something about a job changed; what, they read from the tables.
 
     Args:
-        channel: what is listened to: changes of jobs, or commands to their bots.
+        channel: what is listened to: changes of jobs, commands to their bots, or webhooks. Where
+            the payload is a team's id, that is what is watched.
     """
 
     def __init__(self, database: Database, clock: Clock, channel: str = JOBS_CHANNEL) -> None:

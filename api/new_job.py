@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from api.schemas.create_job import AutoLeaveIn, CreateJob, DiscordIn
 from api.services import Services
+from core.accounts.models import Team
 from core.accounts.service import Caller
 from core.errors import BadInput, Issue, TooLarge
 from core.jobs.creation import NewJob
@@ -37,7 +38,7 @@ async def checked_job(body: CreateJob, caller: Caller, services: Services) -> Ne
     detected = _detected(body, metadata, caller, services)
     discord = _discord(body, detected)
     await _check_server(metadata, services)
-    webhooks = await _webhooks(body, services)
+    webhooks = await _webhooks(body, caller.team_id, services)
     # A test key drives a scripted room that is made when the bot starts, unless the URL is a
     # sandbox room already (design.md D13).
     scripted = not caller.livemode and detected.platform != SANDBOX
@@ -118,7 +119,7 @@ async def _check_server(metadata: Mapping[str, Any], services: Services) -> None
         )
 
 
-async def _webhooks(body: CreateJob, services: Services) -> dict[str, Any] | None:
+async def _webhooks(body: CreateJob, team_id: str, services: Services) -> dict[str, Any] | None:
     nested = body.webhooks
     target = (nested.on_finalize if nested else None) or body.on_finalize_url
     if target is None:
@@ -129,9 +130,15 @@ async def _webhooks(body: CreateJob, services: Services) -> dict[str, Any] | Non
     events = nested.events if nested else None
     return {
         "onFinalize": target,
-        "version": (nested.version if nested else None) or 2,
+        "version": (nested.version if nested else None) or await _version(team_id, services),
         "events": [event.value for event in events] if events is not None else None,
     }
+
+
+async def _version(team_id: str, services: Services) -> int:
+    """The team's own, of which nothing is said in the request (WH-13)."""
+    async with services.database.begin() as session:
+        return (await session.get_one(Team, team_id)).webhook_version
 
 
 def _join_at(asked: datetime | None, now: datetime) -> datetime | None:

@@ -30,6 +30,8 @@ class Services:
     feed: JobFeed
     # Wakes long polls of bots that are told their commands over HTTP.
     command_feed: JobFeed
+    # Wakes those who listen to a team's webhooks.
+    delivery_feed: JobFeed
     resolver: Resolve
     storage: Storage
     fetcher: Fetcher

@@ -30,11 +30,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.errors import Unavailable
 
-# What the listeners hear; the payload is a job id.
+# What the listeners hear; the payload is a job id where nothing else is said.
 COMMANDS_CHANNEL: Final = "meetbot_commands"
 JOBS_CHANNEL: Final = "meetbot_jobs"
 # A lease ended before its time, because its process is known to be dead.
 LEASES_CHANNEL: Final = "meetbot_leases"
+# The payload is a team's id: there is a new webhook of it.
+DELIVERIES_CHANNEL: Final = "meetbot_deliveries"
 
 CONNECT_SECONDS: Final = 5
 # No statement of ours takes longer; a stuck one must not hold its locks for ever.

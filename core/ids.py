@@ -9,7 +9,9 @@ from typing import Final, Literal
 
 from ulid import ULID, ULIDGenerator
 
-Kind = Literal["job", "dlv", "team", "usr", "key", "use", "cal", "rule", "cmd", "prt", "evt", "crd"]
+Kind = Literal[
+    "job", "dlv", "team", "usr", "key", "use", "cal", "rule", "cmd", "prt", "evt", "crd", "rpl"
+]
 
 ULID_PATTERN: Final = "[0-9A-HJKMNP-TV-Z]{26}"
 _ULID: Final = re.compile(ULID_PATTERN)

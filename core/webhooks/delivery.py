@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
 from sqlalchemy import ColumnElement, exists
 from sqlalchemy.orm import aliased
 from sqlmodel import col, or_, select
@@ -27,11 +26,10 @@ from core.clock import Clock
 from core.database import Database
 from core.secrets import SecretBox
 from core.settings import WebhookSettings
-from core.webhooks.events import Envelope, body
+from core.webhooks.messages import message
 from core.webhooks.models import Delivery, DeliveryAttempt, DeliveryStatus
 from core.webhooks.schedule import next_delay
 from core.webhooks.sending import Answer, Sender
-from core.webhooks.signing import signature
 
 BATCH: Final = 50
 CONCURRENT: Final = 20
@@ -146,20 +144,10 @@ class Courier:
             row.claimed_until = self._until()
             team = await session.get_one(Team, delivery.team_id)
             secrets = webhook_secrets(team, self._box, now=self._clock.now())
-        content = body(
-            Envelope(
-                delivery_id=delivery.id,
-                event=delivery.event,
-                emitted_at=delivery.emitted_at,
-                attempt=attempt,
-                version=delivery.version,
-                data=delivery.data,
-                resend_of=delivery.resend_of,
-            ),
-            legacy_fields=self._settings.legacy_fields,
+        sent = message(
+            delivery, secrets, attempt=attempt, legacy_fields=self._settings.legacy_fields
         )
-        headers = _headers(delivery, content, secrets)
-        answer = await self._sender.post(delivery.url, content, headers)
+        answer = await self._sender.post(delivery.url, sent.body, sent.headers)
         await self._write_down(delivery.id, attempt, answer)
         return answer
 
@@ -185,8 +173,9 @@ class Courier:
     async def _write_down(self, delivery_id: str, attempt: int, answer: Answer) -> None:
         now = self._clock.now()
         async with self._database.begin() as session:
-            row = await session.get_one(Delivery, delivery_id, with_for_update=True)
-            if row.attempts >= attempt:
+            row = await session.get(Delivery, delivery_id, with_for_update=True)
+            # Gone when its job was erased meanwhile.
+            if row is None or row.attempts >= attempt:
                 return
             row.attempts = attempt
             row.claimed_until = None
@@ -218,13 +207,3 @@ def _earlier_first_attempt_open() -> ColumnElement[bool]:
         col(earlier.attempts) == 0,
         col(earlier.status) == DeliveryStatus.PENDING,
     )
-
-
-def _headers(delivery: Delivery, content: bytes, secrets: Sequence[SecretStr]) -> dict[str, str]:
-    return {
-        "content-type": "application/json",
-        "x-meetbot-signature": signature(content, secrets),
-        "x-meetbot-webhook-version": str(delivery.version),
-        "x-meetbot-event": delivery.event.value,
-        "x-meetbot-delivery": delivery.id,
-    }

@@ -7,41 +7,45 @@ from typing import Any
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core.accounts.models import Team
+from core.database import DELIVERIES_CHANNEL, notify
 from core.ids import new_id
 from core.jobs.models import Job
 from core.webhooks.events import EventName
-from core.webhooks.models import Delivery
+from core.webhooks.models import Delivery, DeliveryStatus
 
 
 async def emit(
     session: AsyncSession, job: Job, event: EventName, extra: dict[str, Any], *, now: datetime
-) -> Delivery | None:
-    """Queue `event` about `job`; None when the job wants no such webhook (API-57, API-64).
+) -> Delivery:
+    """Write `event` about `job` into the ledger.
+
+    Where the job has a target that wants it, it is due at once; otherwise only those who listen
+    to the stream see it (API-36, API-57, API-64).
 
     The job's row must be locked by the caller: the order of emission is per job.
     """
-    target = job.webhooks
-    if not target or not target.get("onFinalize"):
-        return None
-    if target.get("events") is not None and event.value not in target["events"]:
-        return None
+    url = _target(job, event)
     job.last_emitted_at = _next_stamp(job.last_emitted_at, now)
     delivery = Delivery(
-        id=new_id("dlv"),
+        # Lists are cut by time through their order by id, so the two must agree.
+        id=new_id("dlv", job.last_emitted_at),
         team_id=job.team_id,
         job_id=job.id,
         event=event,
-        url=target["onFinalize"],
-        version=target["version"],
+        url=url or "",
+        version=await _version(session, job),
         data=common_data(job, event) | extra,
         livemode=job.livemode,
         emitted_at=job.last_emitted_at,
-        next_attempt_at=now,
+        status=DeliveryStatus.PENDING if url else DeliveryStatus.UNADDRESSED,
+        next_attempt_at=now if url else None,
         created_at=now,
     )
     session.add(delivery)
     # At once, so that `seq` follows the order of the calls.
     await session.flush()
+    await notify(session, DELIVERIES_CHANNEL, job.team_id)
     return delivery
 
 
@@ -56,6 +60,22 @@ def common_data(job: Job, event: EventName) -> dict[str, Any]:
         "metadata": job.labels,
         "livemode": job.livemode,
     }
+
+
+def _target(job: Job, event: EventName) -> str | None:
+    """Where the job wants `event`; None when it wants it nowhere."""
+    target = job.webhooks or {}
+    wanted = target.get("events")
+    if wanted is not None and event.value not in wanted:
+        return None
+    return target.get("onFinalize") or None
+
+
+async def _version(session: AsyncSession, job: Job) -> int:
+    """The job's, or the team's own (WH-13)."""
+    if job.webhooks and job.webhooks.get("version"):
+        return int(job.webhooks["version"])
+    return (await session.get_one(Team, job.team_id)).webhook_version
 
 
 def _next_stamp(last: datetime | None, now: datetime) -> datetime:

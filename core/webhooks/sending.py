@@ -14,9 +14,9 @@ from core.clock import Clock
 from core.errors import BadInput
 from core.network.addresses import Resolve, resolve
 from core.network.pinned import REDIRECTED, PinnedClient
+from core.webhooks.messages import METHOD
 
 GONE: Final = 410
-USER_AGENT: Final = "meetbot-webhooks/1"
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,7 @@ class Sender:
         error: str | None = None
         try:
             async with asyncio.timeout(self._timeout):
-                sent = {**headers, "user-agent": USER_AGENT}
-                async with self._client.sending("POST", url, sent, body) as response:
+                async with self._client.sending(METHOD, url, headers, body) as response:
                     # The answer's body says nothing to us and could be endless.
                     status_code = response.status_code
         except TimeoutError:

@@ -9,7 +9,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from sqlmodel import select
+
 from core.accounts.service import mint_key
+from core.jobs.lifecycle import Status
+from core.webhooks.models import Delivery
 from tests.support.jobs import JobBook
 
 Maker = Callable[[JobBook], Awaitable[str]]
@@ -25,6 +29,13 @@ async def a_key(book: JobBook) -> str:
     return row.id
 
 
+async def a_delivery(book: JobBook) -> str:
+    job = await book.add()
+    await book.bring_to(job, Status.JOINING)
+    async with book.database.begin() as session:
+        return (await session.exec(select(Delivery.id).where(Delivery.job_id == job.id))).one()
+
+
 @dataclass(frozen=True)
 class Example:
     """A request that a team may make of its own.
@@ -32,10 +43,12 @@ class Example:
     Args:
         owns: what makes the resource that each parameter of the path names.
         body: a good JSON body, where the route takes one.
+        endless: the answer does not end by itself; its own tests read it.
     """
 
     owns: Mapping[str, Maker] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
+    endless: bool = False
 
 
 _OF_A_JOB: Final = Example({"id": a_job})
@@ -62,6 +75,15 @@ EXAMPLES: Final[Mapping[tuple[str, str], Example]] = {
     ("DELETE", "/api/v1/keys/{id}"): Example({"id": a_key}),
     ("GET", "/api/v1/webhook-secret"): Example(),
     ("POST", "/api/v1/webhook-secret/rotate"): Example(),
+    ("GET", "/api/v1/webhooks/deliveries"): Example(),
+    ("GET", "/api/v1/webhooks/deliveries/{deliveryId}"): Example({"deliveryId": a_delivery}),
+    ("POST", "/api/v1/webhooks/deliveries/{deliveryId}/resend"): Example(
+        {"deliveryId": a_delivery}
+    ),
+    ("POST", "/api/v1/webhooks/replay"): Example(body={"since": "2026-01-01T00:00:00Z"}),
+    ("GET", "/api/v1/webhooks/stream"): Example(endless=True),
+    ("GET", "/api/v1/settings/webhooks"): Example(),
+    ("PUT", "/api/v1/settings/webhooks"): Example(body={"version": 1}),
     ("GET", "/api/v1/consumer"): Example(),
     ("GET", "/api/v1/usage"): Example(),
     ("GET", "/api/v1/usage/events"): Example(),

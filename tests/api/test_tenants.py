@@ -100,15 +100,19 @@ async def test_lists_show_nothing_of_others(api: Api) -> None:
             await make(other)
     ids = {other.team_id}
     async with client(api.anonymous._transport, await key_of(other, livemode=True)) as theirs:  # type: ignore[arg-type]
-        for method, path, schemes in routes(api):
-            if method == "GET" and not EXAMPLES[method, path].owns and "key" in schemes:
-                shown = (await theirs.get(path)).text
-                ids |= set(re.findall(r"(?:job|key|dlv|use|cal|rule)_[0-9A-Z]{26}", shown))
+        lists = [
+            path
+            for method, path, schemes in routes(api)
+            if method == "GET" and "key" in schemes and not EXAMPLES[method, path].owns
+            if not EXAMPLES[method, path].endless
+        ]
+        for path in lists:
+            shown = (await theirs.get(path)).text
+            ids |= set(re.findall(r"(?:job|key|dlv|use|cal|rule)_[0-9A-Z]{26}", shown))
         assert len(ids) > 2, "the other team has something to be seen"
-        for method, path, schemes in routes(api):
-            if method == "GET" and not EXAMPLES[method, path].owns and "key" in schemes:
-                answer = await api.live.get(path)
-                assert not [one for one in ids if one in answer.text], path
+        for path in lists:
+            answer = await api.live.get(path)
+            assert not [one for one in ids if one in answer.text], path
 
 
 async def test_a_bot_of_one_team_is_refused_by_the_job_of_another(api: Api) -> None:

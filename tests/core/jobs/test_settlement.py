@@ -21,7 +21,7 @@ from core.jobs.lifecycle import Status
 from core.jobs.models import Job
 from core.jobs.settlement import Settlement, settle
 from core.webhooks.events import EventName
-from core.webhooks.models import Delivery
+from core.webhooks.models import Delivery, DeliveryStatus
 from tests.support.jobs import JobBook
 
 pytestmark = pytest.mark.integration
@@ -42,8 +42,13 @@ async def usage(database: Database, job: Job) -> list[UsageEvent]:
 
 
 async def webhooks(database: Database, job: Job) -> list[Delivery]:
+    """Those with somebody to go to."""
     async with database.begin() as session:
-        statement = select(Delivery).where(Delivery.job_id == job.id).order_by(col(Delivery.seq))
+        statement = (
+            select(Delivery)
+            .where(Delivery.job_id == job.id, Delivery.status != DeliveryStatus.UNADDRESSED)
+            .order_by(col(Delivery.seq))
+        )
         return list((await session.exec(statement)).all())
 
 
