@@ -23,6 +23,7 @@ from api.request_meter import RequestMeter
 from api.routes import (
     admin,
     auth,
+    billing,
     cli_auth,
     documents,
     events,
@@ -39,6 +40,8 @@ from api.routes import (
 from api.routes.health import server_version
 from api.services import Services
 from api.telemetry import Telemetry
+from core.billing.customers import Customers
+from core.billing.stripe_client import create_payments
 from core.clock import Clock, SystemClock
 from core.database import COMMANDS_CHANNEL, DELIVERIES_CHANNEL, Database
 from core.dispatch.base import Dispatcher
@@ -96,6 +99,7 @@ def create_app(
             database = Database(url, pool_size=10)
             stack.push_async_callback(database.close)
             make = dispatcher or (lambda _: PrefectDispatcher(settings.prefect))
+            payments = create_payments(settings.billing)
             services = Services(
                 settings=settings,
                 clock=time,
@@ -111,9 +115,12 @@ def create_app(
                 uploads=asyncio.Semaphore(UPLOADS_AT_ONCE),
                 mailer=mails,
                 google=google,
+                payments=payments,
+                customers=Customers(database, payments, time, settings.billing.prices),
                 meter=RequestMeter(database, time, settings.limits.requests),
                 metrics=metrics,
             )
+            stack.push_async_callback(payments.close)
             app.state.services = services
             await stack.enter_async_context(services.feed.running())
             await stack.enter_async_context(services.command_feed.running())
@@ -140,6 +147,7 @@ def create_app(
         ingest,
         usage,
         webhooks,
+        billing,
         auth,
         cli_auth,
         keys,

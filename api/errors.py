@@ -21,6 +21,7 @@ from core.errors import (
     MeetbotError,
     NotFound,
     PaymentRequired,
+    PaymentServiceError,
     RateLimited,
     StaleAttempt,
     StorageError,
@@ -45,6 +46,7 @@ STATUSES: Final[tuple[tuple[type[MeetbotError], int], ...]] = (
     (TooLarge, 413),
     (RateLimited, 429),
     (StorageError, 502),
+    (PaymentServiceError, 502),
     (Unavailable, 503),
 )
 # The class of an error, by status; the code is more exact where they differ.
@@ -66,6 +68,8 @@ CLASSES: Final = {
 INTERNAL_MESSAGE: Final = (
     "Something went wrong on our side. Try again; if it stays, tell us the x-request-id."
 )
+# Not every 502 is storage's (API-45).
+PAYMENT_MESSAGE: Final = "The payment service did not answer as it should. Try again in a minute."
 
 
 def envelope(
@@ -73,11 +77,12 @@ def envelope(
     message: str,
     *,
     code: str | None = None,
+    error: str | None = None,
     issues: Sequence[Issue] = (),
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """An error answer."""
-    error = CLASSES.get(status, "internal_error")
+    error = error or CLASSES.get(status, "internal_error")
     content: dict[str, Any] = {"error": error, "code": code or error, "message": message}
     if status == 400:
         listed = issues or [Issue((), "invalid", message)]
@@ -112,6 +117,10 @@ def answer_to(error: MeetbotError) -> JSONResponse:
         headers["retry-after"] = str(max(1, error.retry_after_seconds))
     if status == 503:
         headers["retry-after"] = "5"
+    if isinstance(error, PaymentServiceError):
+        # What Stripe says is for the operator; it may name a part of the key.
+        log.warning("%s", error.message)
+        return envelope(status, PAYMENT_MESSAGE, code=error.code, error=error.code)
     issues = error.issues if isinstance(error, BadInput) else ()
     return envelope(status, error.message, code=_code(error), issues=issues, headers=headers)
 

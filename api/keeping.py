@@ -13,6 +13,7 @@ from api.services import Services
 from core.accounts.cli_logins import forget_cli_logins
 from core.accounts.magic_links import forget_links
 from core.accounts.sessions import forget_sessions
+from core.billing.notices import forget_notices
 from core.errors import Unavailable
 from core.idempotency import forget_requests
 from core.jobs.ingest import forget
@@ -65,3 +66,4 @@ async def _forget(services: Services) -> None:
         await forget_cli_logins(session, now=now)
         await forget_windows(session, now=now)
         await forget_requests(session, now=now)
+        await forget_notices(session, now=now)

@@ -9,6 +9,8 @@ from api.feed import JobFeed
 from api.google import GoogleLogin
 from api.metrics import Metrics
 from api.request_meter import RequestMeter
+from core.billing.customers import Customers
+from core.billing.payments import Payments
 from core.clock import Clock
 from core.database import Database
 from core.dispatch.base import Dispatcher
@@ -41,3 +43,5 @@ class Services:
     google: GoogleLogin
     meter: RequestMeter
     metrics: Metrics
+    payments: Payments
+    customers: Customers

@@ -17,6 +17,8 @@
     ├── StorageError                storage_error   yes   customer
     │   ├── ObjectMissing                           no
     │   └── StorageRefused                          no
+    ├── PaymentServiceError         payment_service_error  yes  us
+    │   └── PaymentServiceRefused                   no
     ├── StaleAttempt                stale_attempt         us
     ├── JobCancelled                cancelled             customer
     ├── TranscriptionError          transcription_failed  us
@@ -155,6 +157,26 @@ class ObjectMissing(StorageError):
 
 class StorageRefused(StorageError):
     """The bucket said no (credentials, policy, no such bucket): retrying does not help."""
+
+    retryable = False
+
+
+class PaymentServiceError(MeetbotError):
+    """Stripe could not be reached, or answered an error that may pass.
+
+    `outcome_unknown`: it may have done what it was asked all the same.
+    """
+
+    code = "payment_service_error"
+    retryable = True
+
+    def __init__(self, message: str, *, outcome_unknown: bool = False) -> None:
+        super().__init__(message)
+        self.outcome_unknown = outcome_unknown
+
+
+class PaymentServiceRefused(PaymentServiceError):
+    """Stripe said no: the request, or our key, is not good."""
 
     retryable = False
 

@@ -13,12 +13,13 @@ import typer
 from core.clock import SystemClock
 from core.logs import configure_logging
 from core.settings import Settings
-from meetbot_server import account_commands, identities
+from meetbot_server import account_commands, bill, identities
 
 # How long the API waits for its open connections when it is told to end.
 SHUTDOWN_SECONDS: Final = 3
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(bill.app, name="bill")
 
 
 @app.callback()

@@ -18,6 +18,7 @@ PAGES: Final = (
     ("Overview", "running.md", "/docs"),
     ("API", "accounts.md", "/docs/accounts"),
     ("API", "live-control.md", "/docs/bot-features"),
+    ("Overview", "billing.md", "/docs/basics/billing"),
     ("Operating", "scaling.md", "/docs/scaling"),
     ("Operating", "observability.md", "/docs/observability"),
 )

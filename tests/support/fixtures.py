@@ -14,9 +14,11 @@ from core.secrets import SecretBox, generate_key
 from core.settings import PrefectSettings
 from core.tables import metadata
 from tests.support.clock import ManualClock
+from tests.support.localstripe import running_localstripe
 from tests.support.postgres import TestServer, running_server
 from tests.support.prefect_server import running_prefect_server
 from tests.support.sealed import watch
+from tests.support.stripe_server import StripeServer, running_stripe
 
 watch()
 
@@ -71,3 +73,17 @@ def box(encryption_key: SecretStr) -> SecretBox:
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
+
+
+@pytest.fixture(scope="session")
+def localstripe() -> Iterator[str]:
+    """The one localstripe of this session; its origin."""
+    with running_localstripe() as origin:
+        yield origin
+
+
+@pytest.fixture
+async def stripe_server(clock: ManualClock, localstripe: str) -> AsyncIterator[StripeServer]:
+    """Stripe on loopback, with nothing in it."""
+    async with running_stripe(clock, localstripe) as server:
+        yield server

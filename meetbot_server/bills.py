@@ -1,0 +1,116 @@
+"""What `meetbot-server bill` does: checks, credit, prices."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
+
+from rich.console import Console
+from sqlmodel import col, select
+
+from core.accounts.models import Team
+from core.billing import credit
+from core.billing.audit import Audit, check_team
+from core.billing.stripe_client import StripePayments
+from core.clock import Clock
+from core.database import Database
+from core.errors import BadInput, NotFound
+from core.settings import Settings
+from core.storage.factory import create_storage
+
+
+async def audit(settings: Settings, team_id: str | None) -> list[Audit]:
+    """Check one team, or all.
+
+    Raises:
+        NotFound: there is no such team.
+    """
+    async with _database(settings) as database:
+        async with database.begin() as session:
+            teams = select(Team.id).order_by(col(Team.id))
+            if team_id is not None:
+                teams = teams.where(Team.id == team_id)
+            ids: Sequence[str] = (await session.exec(teams)).all()
+        if team_id is not None and not ids:
+            raise NotFound(f"There is no team {team_id}.")
+        storage, billing = create_storage(settings), settings.billing
+        return [
+            await check_team(database, storage, one, billing.prices, unit=billing.meter_unit)
+            for one in ids
+        ]
+
+
+def show(audit: Audit, console: Console) -> None:
+    """One team's check, a line for each thing that differs."""
+    rates = ", ".join(f"${rate}" for rate in sorted(audit.rates)) or "none"
+    console.print(
+        f"{audit.team_id}: {audit.jobs} jobs, ${audit.recomputed_usd} by the manifests, "
+        f"${audit.events_usd} by usage events; credit ${audit.remaining_usd} of "
+        f"${audit.granted_usd}; rates {rates}"
+    )
+    told = ", ".join(f"{name} {count}" for name, count in sorted(audit.units_sent.items()))
+    console.print(
+        f"  Stripe was told: {told or 'nothing'}; {audit.pending} waiting, {audit.skipped} not owed"
+    )
+    if audit.unverified:
+        console.print(f"  {len(audit.unverified)} without a manifest in storage, taken as billed")
+    for difference in audit.differences:
+        console.print(f"  DIFFERS {difference}")
+
+
+async def grant(settings: Settings, clock: Clock, team_id: str, usd: Decimal, note: str) -> str:
+    """Add to the team's credit; what to tell the operator.
+
+    Raises:
+        NotFound: there is no such team.
+        BadInput: these are no whole cents.
+    """
+    async with _database(settings) as database, database.begin() as session:
+        if await session.get(Team, team_id) is None:
+            raise NotFound(f"There is no team {team_id}.")
+        await credit.grant(session, team_id, usd, note, now=clock.now())
+        return f"{team_id} has ${await credit.remaining(session, team_id)} of credit."
+
+
+async def set_rate(settings: Settings, team_id: str, usd: Decimal | None) -> str:
+    """Give the team a price of its own, or the list price (None); what to tell the operator.
+
+    Raises:
+        NotFound: there is no such team.
+    """
+    async with _database(settings) as database, database.begin() as session:
+        team = await session.get(Team, team_id, with_for_update=True)
+        if team is None:
+            raise NotFound(f"There is no team {team_id}.")
+        team.rate_usd_per_hour = usd
+    return f"{team_id} pays {'the list price' if usd is None else f'${usd} an hour'} from now on."
+
+
+async def set_up_stripe(settings: Settings, clock: Clock) -> str:
+    """Make what is missing at Stripe; what to tell the operator.
+
+    Raises:
+        BadInput: there is no key.
+        PaymentServiceError: Stripe does not do it.
+    """
+    billing = settings.billing
+    if billing.stripe_key is None:
+        raise BadInput("Set MEETBOT_BILLING__STRIPE_KEY first.")
+    payments = StripePayments(billing, billing.stripe_key)
+    try:
+        ids = await payments.set_up(billing.prices.at(clock.now()))
+    finally:
+        await payments.close()
+    return f"Stripe has the meters and the prices {', '.join(ids)}."
+
+
+@asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[Database]:
+    if settings.database_url is None:
+        raise BadInput("MEETBOT_DATABASE_URL is not set; start the stack with `make up` first.")
+    database = Database(settings.database_url)
+    try:
+        yield database
+    finally:
+        await database.close()
