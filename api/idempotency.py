@@ -120,6 +120,8 @@ class Idempotency:
         whose, key, fingerprint = of
         found = await _claim(services, whose, key, fingerprint)
         if found.answer is not None:
+            # The route, which counts requests, does not see this one.
+            services.meter.count(f"requests:{whose.partition(':')[0]}")
             await _replay(services.box.open(found.answer), send)
             return
         scope[SEED] = found.seed

@@ -13,6 +13,7 @@ from api.pages import message
 from api.schemas.accounts import MagicLinkIn, MagicLinkOut, SessionOut, TeamOut, UserOut
 from api.schemas.errors import ErrorOut
 from api.schemes import SESSION_COOKIE
+from core.accounts.home import require_home
 from core.accounts.magic_links import own_path, use_link
 from core.accounts.models import Team, User
 from core.accounts.people import normal_address
@@ -80,6 +81,7 @@ async def google_start(
     landing: Annotated[str | None, Query(alias="next", max_length=500)] = None,
 ) -> Response:
     """Go to Google."""
+    require_home(services.settings.identities)
     response = await services.google.start(request)
     request.session[LANDING] = own_path(landing)
     return response

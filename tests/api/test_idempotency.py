@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlmodel import func, select
 
 from api import idempotency as middleware
+from api.request_meter import RequestMeter
 from core import idempotency
 from core.accounts.models import ApiKey
 from core.errors import IdempotencyMismatch
@@ -59,6 +60,16 @@ async def test_another_request_under_the_same_key_is_refused(
     body = {"name": "ci", "mode": "live"}
     elsewhere = await api.live.post("/api/v1/keys", json=body, headers={"idempotency-key": "one"})
     assert elsewhere.status_code == 409
+
+
+async def test_answers_that_are_given_again_count_as_requests(api: Api) -> None:
+    """API-85."""
+    services = api.app.state.services
+    few = RequestMeter(services.database, services.clock, 2)
+    object.__setattr__(services, "meter", few)
+    statuses = [(await dispatch(api.live, "one")).status_code for _ in range(4)]
+    assert statuses == [201, 201, 201, 429]
+    await few.settled()
 
 
 async def test_keys_of_the_two_modes_and_of_teams_do_not_meet(api: Api) -> None:

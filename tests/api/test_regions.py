@@ -172,6 +172,7 @@ async def test_where_identities_only_arrive_they_are_not_changed(
             await there.delete(f"/api/v1/keys/{key_id}"),
             await there.post("/auth/magic-link", json={"email": "ada@example.com"}),
             await there.post("/api/v1/cli-auth/init"),
+            await there.get("/auth/google/start"),
         ]
         for answer in refused:
             assert (answer.status_code, answer.json()["code"]) == (409, "invalid_state")
