@@ -27,6 +27,7 @@ from core.accounts.people import first_address
 from core.accounts.service import mint_key, revoke_key, webhook_secrets
 from core.accounts.webhook_secret import rotate_webhook_secret
 from core.billing import credit
+from core.billing.gate import has_payment_method
 from core.errors import BadInput, Issue
 
 Answers = dict[int | str, dict[str, Any]]
@@ -134,6 +135,7 @@ async def consumer(caller: CallerDep, services: ServicesDep) -> ConsumerOut:
         key = await session.get_one(ApiKey, caller.key_id)
         address = await first_address(session, caller.team_id)
         left = await credit.remaining(session, caller.team_id)
+        card = await has_payment_method(session, caller.team_id)
     storage = services.settings.storage
     bucket = "/".join(part for part in (storage.bucket, storage.prefix.strip("/")) if part)
     return ConsumerOut(
@@ -145,7 +147,7 @@ async def consumer(caller: CallerDep, services: ServicesDep) -> ConsumerOut:
         key_prefix=key.prefix,
         region=services.settings.region,
         credit_remaining_usd=credit.shown(left),
-        has_payment_method=False,
+        has_payment_method=card,
         storage=ConsumerStorage(
             bucket=f"s3://{bucket}" if storage.kind == "s3" else None,
             configured=storage.kind == "s3",

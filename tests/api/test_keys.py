@@ -10,6 +10,7 @@ import pytest
 
 from core.accounts.models import Team
 from core.accounts.service import webhook_secrets
+from core.billing.stripe_models import BillingAccount, PaymentMethodSeen
 from tests.api.conftest import Api, client
 from tests.api.credentials import LoggedIn, log_in
 from tests.support.clock import START
@@ -144,6 +145,14 @@ async def test_a_key_is_told_whom_it_speaks_for(api: Api, ada: LoggedIn) -> None
     }
     assert (told["id"], told["email"], told["mode"]) == (ada.team_id, "ada@example.com", "live")
     assert (told["keyId"], told["keyPrefix"], told["region"]) == (made["id"], made["prefix"], "eu")
-    assert told["creditRemainingUsd"] == 5.0
+    assert (told["creditRemainingUsd"], told["hasPaymentMethod"]) == (5.0, False)
     operators = (await api.test.get("/api/v1/consumer")).json()
     assert (operators["email"], operators["mode"]) == (None, "test")
+
+
+async def test_a_key_is_told_whether_its_team_has_a_card(api: Api) -> None:
+    """API-80."""
+    async with api.book.database.begin() as session:
+        session.add(BillingAccount(team_id=api.book.team_id, customer_id="cus_1"))
+        session.add(PaymentMethodSeen(id="pm_1", customer_id="cus_1"))
+    assert (await api.live.get("/api/v1/consumer")).json()["hasPaymentMethod"] is True
