@@ -41,9 +41,9 @@ def unstored_seconds(at: float) -> float:
     return max((min(at - one, OUTAGE_SECONDS) for one in began), default=0.0)
 
 
-def storage_struck(since: float) -> bool:
-    """Whether storage was away at some time after this epoch second, or just before it."""
-    ends = [began + OUTAGE_SECONDS for _, fault, began in _struck if fault is Fault.STORAGE]
+def struck(what: Fault, since: float) -> bool:
+    """Whether this was away at some time after an epoch second, or just before it."""
+    ends = [began + OUTAGE_SECONDS for _, fault, began in _struck if fault is what]
     return any(end + SENT_SECONDS > since for end in ends)
 
 

@@ -17,12 +17,13 @@ from sqlmodel import col, func, select
 
 from core.jobs.lifecycle import TERMINAL
 from core.jobs.live_models import IngestedMessage
+from core.webhooks.models import Delivery, DeliveryStatus
 from sandbox.schemas import HostAction, RoomCreated, RoomOptions, RoomView
 from tests.e2e.customer import Customer
 from tests.e2e.ending import Ended, ended
 from tests.e2e.listening import hear
 from tests.e2e.operator import Operator
-from tests.faults.inject import borne_seconds, injected, storage_struck, unstored_seconds
+from tests.faults.inject import borne_seconds, injected, struck, unstored_seconds
 from tests.faults.leftovers import Footprint
 from tests.faults.plan import DEADLY, End, Fault, Round
 from tests.support.stack import OVER_HTTP, RunningStack
@@ -33,6 +34,8 @@ BACK_SECONDS: Final = {Fault.MACHINE: 60.0}
 JOINS_IN_SECONDS: Final = 4.0
 LOSS_MS: Final = {Fault.MACHINE: 5_000}
 LOOK_SECONDS: Final = 0.25
+# From the dispatch to the fault, at most.
+BEFORE_SECONDS: Final = 60
 SHIFT_MS: Final = 40
 END_SECONDS: Final = 150
 Json = dict[str, Any]
@@ -152,7 +155,8 @@ async def _check(
     expected = Ended(
         *(told[0], told[1], job["failure_code"]),
         manifest=True,
-        may_be_postponed=storage_struck(fault_ms / 1000),
+        may_be_postponed=struck(Fault.STORAGE, fault_ms / 1000),
+        may_come_late=struck(Fault.RECEIVER, fault_ms / 1000 - BEFORE_SECONDS),
     )
     with _noting(result):
         await ended(product, result.job_id, expected)
@@ -160,6 +164,8 @@ async def _check(
         await _check_files(product, result, room, fault_ms, folder)
     with _noting(result):
         await _check_way(product, result)
+    with _noting(result):
+        await _check_told(product, result)
     if result.most_bots > 1:
         result.violations.append(f"{result.most_bots} bots were in the room at once")
 
@@ -170,6 +176,22 @@ async def _check_way(product: RunningStack, result: Result) -> None:
     async with product.database.begin() as session:
         told = (await session.exec(mine)).one()
     assert bool(told) is result.round.over_http, f"{told} messages came over HTTP"
+
+
+async def _check_told(product: RunningStack, result: Result) -> None:
+    """Every webhook of the job arrived, whoever was away meanwhile (WH-21)."""
+    mine = select(Delivery).where(col(Delivery.job_id) == result.job_id)
+    deadline = time.monotonic() + END_SECONDS
+    while True:
+        async with product.database.begin() as session:
+            sent = (await session.exec(mine)).all()
+        open_ones = [one.event for one in sent if one.status is not DeliveryStatus.DELIVERED]
+        if not open_ones:
+            break
+        assert time.monotonic() < deadline, f"never delivered: {open_ones}"
+        await asyncio.sleep(LOOK_SECONDS)
+    arrived = {one.body["deliveryId"] for one in Customer(product).webhooks(result.job_id)}
+    assert arrived == {one.id for one in sent}, "webhooks are marked as delivered that never came"
 
 
 async def _check_files(

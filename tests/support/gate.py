@@ -26,6 +26,8 @@ class Gate:
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self._port = 0
+        # Keeps the port while the door is shut: somebody else would get it.
+        self._held: socket.socket | None = None
 
     @property
     def origin(self) -> str:
@@ -46,6 +48,8 @@ class Gate:
     def stop(self) -> None:
         self.shut()
         self._do(self._settle())
+        if self._held is not None:
+            self._held.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(STEP_SECONDS)
         self._loop.close()
@@ -63,16 +67,22 @@ class Gate:
         asyncio.run_coroutine_threadsafe(step, self._loop).result(STEP_SECONDS)
 
     async def _listen(self) -> None:
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", self._port))
+        listener, self._held = self._held or self._bound(), None
         self._port = listener.getsockname()[1]
         self._server = await asyncio.start_server(self._serve, sock=listener)
+
+    def _bound(self) -> socket.socket:
+        """A socket on the gate's port that refuses connections until it listens."""
+        bound = socket.socket()
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", self._port))
+        return bound
 
     async def _close(self) -> None:
         if self._server is not None:
             self._server.close()
             self._server = None
+            self._held = self._bound()
         for writer in list(self._writers):
             writer.transport.abort()
 
