@@ -33,7 +33,7 @@ class Ended:
     hidden: tuple[str, ...] = field(default=())
     # Storage may have been away when the run ended, so that another one delivered.
     may_be_postponed: bool = False
-    # The receiver may have been away: what is sent again comes after what was emitted later (WH-25).
+    # The receiver may have been away: what is sent again comes after what is younger (WH-25).
     may_come_late: bool = False
 
 

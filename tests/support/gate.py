@@ -28,6 +28,7 @@ class Gate:
         self._port = 0
         # Keeps the port while the door is shut: somebody else would get it.
         self._held: socket.socket | None = None
+        self._shut_by = 0
 
     @property
     def origin(self) -> str:
@@ -56,12 +57,15 @@ class Gate:
 
     @contextmanager
     def closed(self) -> Iterator[None]:
-        """Shut for the block, open again after it."""
+        """Shut for the block, open again after it; with several blocks, after the last one."""
+        self._shut_by += 1
         self.shut()
         try:
             yield
         finally:
-            self.open()
+            self._shut_by -= 1
+            if not self._shut_by:
+                self.open()
 
     def _do(self, step: Coroutine[None, None, None]) -> None:
         asyncio.run_coroutine_threadsafe(step, self._loop).result(STEP_SECONDS)
