@@ -37,6 +37,9 @@ from api.routes import (
     verbs,
     webhooks,
 )
+from api.routes import (
+    settings as settings_routes,
+)
 from api.routes.health import server_version
 from api.services import Services
 from api.telemetry import Telemetry
@@ -53,6 +56,7 @@ from core.network.fetching import Fetcher
 from core.secrets import SecretBox
 from core.settings import Settings
 from core.storage.factory import create_storage
+from core.storage.opening import Storages
 
 # An upload may hold three times its size in memory.
 UPLOADS_AT_ONCE: Final = 2
@@ -111,6 +115,7 @@ def create_app(
                 delivery_feed=JobFeed(database, time, DELIVERIES_CHANNEL),
                 resolver=resolver,
                 storage=storage,
+                storages=Storages(storage, database, box, settings.trusted_origins),
                 fetcher=await stack.enter_async_context(fetcher),
                 uploads=asyncio.Semaphore(UPLOADS_AT_ONCE),
                 mailer=mails,
@@ -151,6 +156,7 @@ def create_app(
         auth,
         cli_auth,
         keys,
+        settings_routes,
         pages,
         health,
         documents,

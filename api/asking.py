@@ -76,9 +76,10 @@ async def take_screenshot(services: Services, job: Job) -> ScreenshotOut:
     except ValidationError as error:
         raise Unavailable("The bot did not say what it took; try again.") from error
     key = screenshot_key(job.id, command.id)
+    storage = await services.storage_of(job)
     return ScreenshotOut(
-        uri=services.storage.uri(key),
-        url=await asyncio.to_thread(services.storage.link, key, LINK_SECONDS),
+        uri=storage.uri(key),
+        url=await asyncio.to_thread(storage.link, key, LINK_SECONDS),
         width=taken.width,
         height=taken.height,
         taken_at=taken.taken_at,

@@ -161,14 +161,9 @@ def _recording(body: CreateJob) -> RecordingOptions:
     return RecordingOptions(video=asked.video, fps=asked.fps) if asked else RecordingOptions()
 
 
-def _transcription(body: CreateJob) -> TranscriptionOptions:
+def _transcription(body: CreateJob) -> TranscriptionOptions | None:
     asked = body.transcription
-    if asked is None:
-        return TranscriptionOptions()
-    if asked.mode == "byok":
-        message = "There is no stored provider key for transcription; use mode addon, or off."
-        raise BadInput(message, [Issue(("transcription", "mode"), "no_provider_key", message)])
-    return TranscriptionOptions(mode=asked.mode, language=asked.language, wait=asked.wait)
+    return TranscriptionOptions(**asked.model_dump()) if asked is not None else None
 
 
 def _discord_labels(discord: DiscordIn | None) -> dict[str, Any]:

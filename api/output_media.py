@@ -98,11 +98,12 @@ async def output(services: Services, job: Job, body: OutputMediaIn) -> VerbResul
     async with services.database.begin() as session:
         key = await lend(session, job.id, command_id, now=services.clock.now())
     try:
-        await asyncio.to_thread(services.storage.put_bytes, key, data, mime_type)
+        storage = await services.storage_of(job)
+        await asyncio.to_thread(storage.put_bytes, key, data, mime_type)
         payload = {"kind": body.kind, "key": key, "mimeType": mime_type, "loop": body.loop}
         command = await issue(services, job, Verb.OUTPUT_MEDIA, payload, command_id)
     except MeetbotError:
-        await _remove(services, [key])
+        await _remove(services, job.storage_id, [key])
         raise
     return VerbResult.of(command, Verb.OUTPUT_MEDIA)
 
@@ -114,14 +115,15 @@ async def tidy(services: Services) -> None:
         Unavailable: the database cannot be asked.
     """
     async with services.database.begin() as session:
-        keys = await returnable(session, now=services.clock.now(), limit=TIDY_BATCH)
-    if keys:
-        await _remove(services, list(keys))
+        lent = await returnable(session, now=services.clock.now(), limit=TIDY_BATCH)
+    for storage_id, keys in lent.items():
+        await _remove(services, storage_id, keys)
 
 
-async def _remove(services: Services, keys: list[str]) -> None:
+async def _remove(services: Services, storage_id: str | None, keys: list[str]) -> None:
     try:
-        await asyncio.to_thread(services.storage.delete, keys)
+        storage = await services.storages.open(storage_id)
+        await asyncio.to_thread(storage.delete, keys)
         async with services.database.begin() as session:
             await returned(session, keys)
     except (StorageError, Unavailable) as error:

@@ -14,12 +14,14 @@ from core.billing.payments import Payments
 from core.clock import Clock
 from core.database import Database
 from core.dispatch.base import Dispatcher
+from core.jobs.models import Job
 from core.mail import Mailer
 from core.network.addresses import Resolve
 from core.network.fetching import Fetcher
 from core.secrets import SecretBox
 from core.settings import Settings
 from core.storage.base import Storage
+from core.storage.opening import Storages
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,9 @@ class Services:
     # Wakes those who listen to a team's webhooks.
     delivery_feed: JobFeed
     resolver: Resolve
+    # The operator's; a job's own is what `storages` opens.
     storage: Storage
+    storages: Storages
     fetcher: Fetcher
     # Each upload holds its bytes in memory, twice while they are decoded.
     uploads: asyncio.Semaphore
@@ -45,3 +49,11 @@ class Services:
     metrics: Metrics
     payments: Payments
     customers: Customers
+
+    async def storage_of(self, job: Job) -> Storage:
+        """Where the recording of `job` lies.
+
+        Raises:
+            Unavailable: nobody can say now.
+        """
+        return await self.storages.open(job.storage_id)

@@ -11,6 +11,7 @@
     ├── RateLimited                 rate_limited          customer
     ├── InvalidState                invalid_state         customer
     │   ├── JobHeld
+    │   ├── TranscriptPending       transcript_pending
     │   └── UnsupportedOnPlatform   unsupported_on_platform
     ├── IdempotencyMismatch         idempotency_mismatch  customer
     ├── Unavailable                 unavailable     yes   us
@@ -22,7 +23,9 @@
     ├── StaleAttempt                stale_attempt         us
     ├── JobCancelled                cancelled             customer
     ├── TranscriptionError          transcription_failed  us
-    │   └── ModelMissing                                  us
+    │   ├── ModelMissing            model_missing         us
+    │   └── ProviderFailed          provider_failed       customer
+    │       └── ProviderAway                    yes       platform
     └── MeetingError                a FailureCode: the meeting could not be joined or went wrong
         ├── DispatchTimeout, QuotaExceeded
         ├── MeetingNotFound, MeetingEnded, HostDenied, LobbyTimeout, WaitingForHost
@@ -127,6 +130,12 @@ class JobHeld(InvalidState):
     """Another attempt holds the job's lease."""
 
 
+class TranscriptPending(InvalidState):
+    """A transcript is still being made (API-15)."""
+
+    code = "transcript_pending"
+
+
 class UnsupportedOnPlatform(InvalidState):
     """The meeting platform has no such thing (API-12, API-71)."""
 
@@ -200,6 +209,20 @@ class TranscriptionError(MeetbotError):
 
 class ModelMissing(TranscriptionError):
     code = "model_missing"
+
+
+class ProviderFailed(TranscriptionError):
+    """The customer's provider of transcripts refused: trying again does not help."""
+
+    code = "provider_failed"
+    blame: ClassVar[Blame] = "customer"
+
+
+class ProviderAway(ProviderFailed):
+    """The provider could not be reached, or its answer says that it may pass."""
+
+    retryable = True
+    blame = "platform"
 
 
 class MeetingError(MeetbotError):

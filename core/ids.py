@@ -9,9 +9,9 @@ from typing import Final, Literal
 
 from ulid import ULID, ULIDGenerator
 
-Kind = Literal[
-    "job", "dlv", "team", "usr", "key", "use", "cal", "rule", "cmd", "prt", "evt", "crd", "rpl"
-]
+Team = Literal["team", "usr", "key", "crd", "sto", "cal", "rule"]
+Meeting = Literal["job", "cmd", "prt", "evt", "trn", "dlv", "rpl", "use"]
+Kind = Team | Meeting
 
 ULID_PATTERN: Final = "[0-9A-HJKMNP-TV-Z]{26}"
 _ULID: Final = re.compile(ULID_PATTERN)

@@ -126,9 +126,11 @@ class PrefectSettings(BaseModel):
 
 
 class StorageSettings(BaseModel):
-    """The operator's default bucket: a local folder (design.md D20) or S3.
+    """The operator's storage: a local folder (design.md D20) or S3.
 
-    Teams bring their own S3 settings; `local` is never settable by a team.
+    Teams bring their own S3 settings; `local` is never settable by a team. `managed` says who
+    without one of their own may record into this one with a live key (MF-21): all teams, those
+    that opt in, or none. None: all with `local`, those that opt in with `s3`.
     """
 
     kind: Literal["local", "s3"] = "local"
@@ -145,10 +147,18 @@ class StorageSettings(BaseModel):
     access_key_id: SecretStr | None = None
     secret_access_key: SecretStr | None = None
     force_path_style: bool = False
+    managed: Literal["everyone", "opt_in", "off"] | None = None
     # The wait before an upload is tried again; it doubles with every attempt.
     first_retry_seconds: Positive = 2
     # How long a recording that storage does not take is tried again before its job fails (MF-16).
     keep_seconds: Positive = 86_400
+
+    @property
+    def managed_for(self) -> Literal["everyone", "opt_in", "off"]:
+        """Who may use this storage for live jobs."""
+        if self.managed is not None:
+            return self.managed
+        return "everyone" if self.kind == "local" else "opt_in"
 
 
 class BotSettings(BaseModel):

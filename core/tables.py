@@ -18,6 +18,8 @@ from core.jobs.live_models import IngestedMessage, JobNotice, LentMedia
 from core.jobs.models import Job, JobCommand, Transition
 from core.jobs.postponed import PostponedUpload
 from core.rate_limits import RateWindow
+from core.storage.team import TeamStorage
+from core.transcripts.models import ProviderKey, TeamTranscription, TranscriptRequest
 from core.webhooks.models import Delivery, DeliveryAttempt
 
 __all__ = [
@@ -39,10 +41,14 @@ __all__ = [
     "MeterEvent",
     "PaymentMethodSeen",
     "PostponedUpload",
+    "ProviderKey",
     "RateWindow",
     "StripeGrant",
     "StripeNoticeSeen",
     "Team",
+    "TeamStorage",
+    "TeamTranscription",
+    "TranscriptRequest",
     "Transition",
     "UsageEvent",
     "User",

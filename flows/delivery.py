@@ -89,7 +89,7 @@ async def hand_over(
     outcome: Outcome,
     transcript: Transcript | None,
     failure: TranscriptionError | None,
-    resources: Resources,
+    storage: Storage,
 ) -> str:
     """Put the transcript and then the manifest, the last object of all; its URI (MF-11).
 
@@ -100,7 +100,7 @@ async def hand_over(
     if recording is None:
         raise ValueError("There is no recording to describe.")
     if transcript is not None:
-        await _store(transcript, resources.storage)
+        await _store(transcript, storage)
     root = prefix(job.id)
     failed = None if outcome.cancelled or outcome.failure is None else outcome.failure.failure
     manifest = build_manifest(
@@ -111,13 +111,11 @@ async def hand_over(
             failure_code=failed,
             transcript=_state(transcript, failure),
         ),
-        lambda name: resources.storage.uri(f"{root}{name}"),
+        lambda name: storage.uri(f"{root}{name}"),
     )
     key = f"{root}{MANIFEST_NAME}"
-    await asyncio.to_thread(
-        resources.storage.put_bytes, key, manifest.to_json(), "application/json"
-    )
-    return resources.storage.uri(key)
+    await asyncio.to_thread(storage.put_bytes, key, manifest.to_json(), "application/json")
+    return storage.uri(key)
 
 
 async def _store(transcript: Transcript, storage: Storage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
@@ -37,3 +38,9 @@ async def answered(
                 raise
             log.warning("asking again: %s", error.message)
         await clock.sleep(PAUSE_SECONDS)
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    """Cancel it and wait, so that no transaction of it outlives the run."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

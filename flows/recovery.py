@@ -73,7 +73,7 @@ async def all_here(storage: Storage, job_id: str, work_dir: Path) -> bool:
         return False
 
 
-async def look_back(resources: Resources, job: Job, work_dir: Path) -> Left:
+async def look_back(resources: Resources, storage: Storage, job: Job, work_dir: Path) -> Left:
     """Read what is known of earlier attempts, restored from storage where they ran elsewhere.
 
     Raises:
@@ -81,7 +81,7 @@ async def look_back(resources: Resources, job: Job, work_dir: Path) -> Left:
     """
     complete = True
     try:
-        await bring_here(resources.storage, job.id, work_dir)
+        await bring_here(storage, job.id, work_dir)
     except StorageError as error:
         complete = False
         # The meeting goes on meanwhile; what is in storage is fetched before it is delivered.

@@ -5,26 +5,44 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 from core.clock import Clock, SystemClock
 from core.database import Database
 from core.errors import BadInput
+from core.jobs.models import Job
 from core.secrets import SecretBox
 from core.settings import Settings
 from core.storage.base import Storage
 from core.storage.factory import create_storage
+from core.storage.opening import Storages
 from core.webhooks.delivery import Courier
 from core.webhooks.sending import Sender
 
 
 @dataclass(frozen=True)
 class Resources:
+    """`storage` is the operator's; a job's own is what `storage_of` opens."""
+
     settings: Settings
     clock: Clock
     database: Database
     box: SecretBox
     storage: Storage
     courier: Courier
+
+    @cached_property
+    def storages(self) -> Storages:
+        """What opens the storage of each team."""
+        return Storages(self.storage, self.database, self.box, self.settings.trusted_origins)
+
+    async def storage_of(self, job: Job) -> Storage:
+        """Where the recording of `job` goes.
+
+        Raises:
+            Unavailable: nobody can say now.
+        """
+        return await self.storages.open(job.storage_id)
 
 
 @asynccontextmanager

@@ -30,7 +30,7 @@ from flows import delivery, recovery, uploads
 from flows.channel import DatabaseChannel
 from flows.lines import Line, open_line
 from flows.outcome import Outcome
-from flows.patience import START_SECONDS, answered
+from flows.patience import START_SECONDS, answered, ended
 from flows.postman import Postman
 from flows.resources import Resources
 from flows.rooms import scripted_room
@@ -54,6 +54,8 @@ class MeetingRun:
         self._stack = AsyncExitStack()
         self._session: Session | None = None
         self._spec: JobSpec | None = None
+        # Where the recording goes: of the operator, until the job is known.
+        self._storage = resources.storage
         # The run's own line to the job store, and the bot's.
         self._channel: DatabaseChannel | None = None
         self._line: Line | None = None
@@ -112,6 +114,9 @@ class MeetingRun:
         job = await answered(resources.clock, self._take, START_SECONDS)
         if self.over:
             return
+        self._storage = await answered(
+            resources.clock, lambda: resources.storage_of(job), START_SECONDS
+        )
         if job.room_url is None:
             await scripted_room(resources, job)
         self._spec = job_spec(job, resources.box)
@@ -126,12 +131,12 @@ class MeetingRun:
             open_line(resources, job, self._channel, self._postman.wake)
         )
         keeper = asyncio.create_task(self._keep_lease(self._channel), name="lease")
-        self._stack.push_async_callback(_ended, keeper)
+        self._stack.push_async_callback(ended, keeper)
         if self.status in BEFORE_ROOM:
             self._past = Past(status=self.status)
         else:
             self._resumed = job
-            if not await recovery.all_here(resources.storage, job.id, self.work_dir):
+            if not await recovery.all_here(self._storage, job.id, self.work_dir):
                 # It has to come from storage, which takes its time: that is part of `join`.
                 return
             await self._take_up(job)
@@ -142,7 +147,7 @@ class MeetingRun:
         """After earlier attempts: back into the meeting, or only deliver what they recorded."""
         left = await answered(
             self._resources.clock,
-            lambda: recovery.look_back(self._resources, job, self.work_dir),
+            lambda: recovery.look_back(self._resources, self._storage, job, self.work_dir),
             START_SECONDS,
         )
         plan = recovery.plan(job, left)
@@ -179,7 +184,7 @@ class MeetingRun:
         async with BundleUploader(
             self.work_dir,
             self._spec.fence,
-            resources.storage,
+            self._storage,
             resources.settings.bot.bundle_seconds,
             resources.clock,
         ):
@@ -194,7 +199,7 @@ class MeetingRun:
     async def finalize(self) -> None:
         """Make the final files from the journal."""
         await answered(self._resources.clock, self._left)
-        storage = self._resources.storage
+        storage = self._storage
         if self._to_fetch:
             await recovery.bring_here(storage, self.job_id, self.work_dir)
         try:
@@ -216,7 +221,7 @@ class MeetingRun:
         """
         if self.outcome.recording is not None:
             await self._still_ours()
-            await delivery.upload(self.outcome.recording, self._resources.storage)
+            await delivery.upload(self.outcome.recording, self._storage)
 
     async def transcribe(self) -> None:
         """Transcribe, when asked to, and write the manifest; then drop the local copies.
@@ -238,9 +243,9 @@ class MeetingRun:
         outcome = self.outcome
         outcome.transcribed = self._transcript is not None
         outcome.manifest_uri = await delivery.hand_over(
-            job, outcome, self._transcript, self._silence, self._resources
+            job, outcome, self._transcript, self._silence, self._storage
         )
-        outcome.kept = await delivery.discard(self.work_dir, self.job_id, self._resources.storage)
+        outcome.kept = await delivery.discard(self.work_dir, self.job_id, self._storage)
         if self._silence is not None:
             raise self._silence
 
@@ -263,7 +268,7 @@ class MeetingRun:
         """End the job: status, usage and last webhooks in one transaction."""
         resources = self._resources
         if self.outcome.discard:
-            self.outcome.kept = await delivery.purge(self.work_dir, self.job_id, resources.storage)
+            self.outcome.kept = await delivery.purge(self.work_dir, self.job_id, self._storage)
         async with resources.database.begin() as session:
             job = await settle(
                 session,
@@ -329,7 +334,7 @@ class MeetingRun:
                 self._line,
                 resources.clock,
                 past=self._past,
-                storage=resources.storage,
+                storage=self._storage,
             )
         )
         return self._session
@@ -388,9 +393,3 @@ class MeetingRun:
                 )
                 self.status = moved.status
         self._postman.wake()
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    """Cancel it and wait, so that no transaction of it outlives the run."""
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

@@ -41,6 +41,7 @@ from core.jobs.models import Job
 from core.jobs.postponed import PostponedUpload
 from core.jobs.settlement import settle
 from core.recordings.journal import JournalError, read_journals
+from core.storage.base import Storage
 from flows import delivery
 from flows.outcome import Outcome
 from flows.resources import Resources, open_resources
@@ -120,12 +121,13 @@ async def attempt(resources: Resources, job_id: str) -> bool:
         return False
     job, row = taken
     try:
+        storage = await resources.storage_of(job)
         if not job.status.terminal:
-            outcome = await _deliver(resources, job, row)
+            outcome = await _deliver(resources, storage, job, row)
             await _end(resources, job, outcome)
         # Only now: whoever dies before this point finds everything where it was.
         work_dir = resources.settings.work_dir / job_id
-        await delivery.discard(work_dir, job_id, resources.storage)
+        await delivery.discard(work_dir, job_id, storage)
     except StorageError as error:
         await _refused(resources, job_id, error.message)
         return False
@@ -140,10 +142,11 @@ async def attempt(resources: Resources, job_id: str) -> bool:
     return True
 
 
-async def _deliver(resources: Resources, job: Job, row: PostponedUpload) -> Outcome:
+async def _deliver(
+    resources: Resources, storage: Storage, job: Job, row: PostponedUpload
+) -> Outcome:
     outcome = _outcome(row)
     work_dir = resources.settings.work_dir / job.id
-    storage = resources.storage
     if row.machine != resources.settings.worker.name or not await _is_here(work_dir):
         await asyncio.to_thread(restore, storage, job.id, work_dir)
     recording = await delivery.finalize(work_dir, job.id)
@@ -156,7 +159,7 @@ async def _deliver(resources: Resources, job: Job, row: PostponedUpload) -> Outc
     except TranscriptionError as error:
         silence = error
     outcome.transcribed = transcript is not None
-    outcome.manifest_uri = await delivery.hand_over(job, outcome, transcript, silence, resources)
+    outcome.manifest_uri = await delivery.hand_over(job, outcome, transcript, silence, storage)
     return outcome
 
 

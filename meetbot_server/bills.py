@@ -16,8 +16,10 @@ from core.billing.stripe_client import StripePayments
 from core.clock import Clock
 from core.database import Database
 from core.errors import BadInput, NotFound
+from core.secrets import SecretBox
 from core.settings import Settings
 from core.storage.factory import create_storage
+from core.storage.opening import Storages
 
 
 async def audit(settings: Settings, team_id: str | None) -> list[Audit]:
@@ -34,9 +36,10 @@ async def audit(settings: Settings, team_id: str | None) -> list[Audit]:
             ids: Sequence[str] = (await session.exec(teams)).all()
         if team_id is not None and not ids:
             raise NotFound(f"There is no team {team_id}.")
-        storage, billing = create_storage(settings), settings.billing
+        box, billing = SecretBox(settings.encryption_keys), settings.billing
+        storages = Storages(create_storage(settings), database, box, settings.trusted_origins)
         return [
-            await check_team(database, storage, one, billing.prices, unit=billing.meter_unit)
+            await check_team(database, storages, one, billing.prices, unit=billing.meter_unit)
             for one in ids
         ]
 

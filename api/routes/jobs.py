@@ -76,7 +76,9 @@ async def create(
     new = replace(await checked_job(body, caller, services), id=job_id_of(request))
     async with services.database.begin() as session:
         now = services.clock.now()
-        job, created = await create_job(session, services.box, new, now=now)
+        job, created = await create_job(
+            session, services.box, new, now=now, settings=services.settings
+        )
         if created:
             await gate.check_created(session, job, enabled=services.settings.billing.gated)
             limit = services.settings.lifecycle.team_meetings

@@ -29,6 +29,8 @@ from core.accounts.webhook_secret import rotate_webhook_secret
 from core.billing import credit
 from core.billing.gate import has_payment_method
 from core.errors import BadInput, Issue
+from core.storage.team import current_storage
+from core.transcripts.settings import team_options
 
 Answers = dict[int | str, dict[str, Any]]
 CHANGES: Final[Answers] = {403: {"model": ErrorOut}, 409: {"model": ErrorOut}}
@@ -136,8 +138,9 @@ async def consumer(caller: CallerDep, services: ServicesDep) -> ConsumerOut:
         address = await first_address(session, caller.team_id)
         left = await credit.remaining(session, caller.team_id)
         card = await has_payment_method(session, caller.team_id)
-    storage = services.settings.storage
-    bucket = "/".join(part for part in (storage.bucket, storage.prefix.strip("/")) if part)
+        storage = await current_storage(session, caller.team_id)
+        transcription = await team_options(session, caller.team_id)
+    bucket = storage.uri if storage is not None else None
     return ConsumerOut(
         id=team.id,
         name=team.name,
@@ -149,10 +152,12 @@ async def consumer(caller: CallerDep, services: ServicesDep) -> ConsumerOut:
         credit_remaining_usd=credit.shown(left),
         has_payment_method=card,
         storage=ConsumerStorage(
-            bucket=f"s3://{bucket}" if storage.kind == "s3" else None,
-            configured=storage.kind == "s3",
+            bucket=bucket,
+            configured=bucket is not None,
         ),
-        transcription=ConsumerTranscription(mode="off", provider=None),
+        transcription=ConsumerTranscription(
+            mode=transcription.mode, provider=transcription.provider
+        ),
         created_at=team.created_at,
     )
 

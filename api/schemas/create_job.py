@@ -16,6 +16,9 @@ Snowflake = Annotated[str, Field(pattern=r"^[0-9]{17,19}$")]
 ExternalId = Annotated[Printable, Field(min_length=1, max_length=255)]
 
 
+Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+
+
 class AutoLeaveIn(Request):
     """Thresholds in seconds; null switches silence and solo off (API-56)."""
 
@@ -46,7 +49,7 @@ class TranscriptionIn(Request):
 
     mode: Literal["off", "byok", "addon"] = "off"
     provider: Literal["assemblyai", "deepgram", "whisper"] | None = None
-    language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None = None
+    language: Language | None = None
     wait: StrictBool = True
 
     @model_validator(mode="after")

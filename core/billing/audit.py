@@ -30,7 +30,7 @@ from core.jobs.lifecycle import TERMINAL
 from core.jobs.models import Job
 from core.prices import PriceList, Prices
 from core.recordings.manifest import MANIFEST_NAME, Manifest
-from core.storage.base import Storage
+from core.storage.opening import Storages
 
 PAGE: Final = 200
 READS_AT_ONCE: Final = 8
@@ -70,7 +70,7 @@ class _Books:
 
 async def check_team(
     database: Database,
-    storage: Storage,
+    storages: Storages,
     team_id: str,
     prices: PriceList,
     *,
@@ -83,7 +83,7 @@ async def check_team(
     """
     audit = Audit(team_id)
     months: dict[datetime, list[UsageEvent]] = defaultdict(list)
-    async for books in _books(database, storage, team_id):
+    async for books in _books(database, storages, team_id):
         audit.jobs += 1
         _check_job(audit, books)
         for event in books.events:
@@ -225,7 +225,7 @@ def _words(charged: tuple[int, bool, Decimal, Decimal]) -> str:
     return f"{seconds} s = {hours} h = ${usd}" if billed else f"{seconds} s unbilled"
 
 
-async def _books(database: Database, storage: Storage, team_id: str) -> AsyncIterator[_Books]:
+async def _books(database: Database, storages: Storages, team_id: str) -> AsyncIterator[_Books]:
     after = ""
     while True:
         async with database.begin() as session:
@@ -239,7 +239,7 @@ async def _books(database: Database, storage: Storage, team_id: str) -> AsyncIte
         for event in events:
             by_job[event.job_id].append(event)
         gate = asyncio.Semaphore(READS_AT_ONCE)
-        manifests = await asyncio.gather(*(_manifest(storage, job, gate) for job in jobs))
+        manifests = await asyncio.gather(*(_manifest(storages, job, gate) for job in jobs))
         for job, manifest in zip(jobs, manifests, strict=True):
             yield _Books(job, by_job[job.id], meters, manifest)
 
@@ -265,13 +265,14 @@ async def _meters(session: AsyncSession, events: Sequence[str]) -> dict[str, Met
     return {row.usage_event_id: row for row in (await session.exec(statement)).all()}
 
 
-async def _manifest(storage: Storage, job: Job, gate: asyncio.Semaphore) -> Manifest | None:
+async def _manifest(storages: Storages, job: Job, gate: asyncio.Semaphore) -> Manifest | None:
     """What storage has; one that cannot be read is as good as none."""
     if job.manifest_uri is None:
         return None
     async with gate:
         try:
             key = f"recordings/{job.id}/{MANIFEST_NAME}"
+            storage = await storages.open(job.storage_id)
             return Manifest.model_validate_json(await asyncio.to_thread(storage.get_bytes, key))
         except (ObjectMissing, ValidationError):
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,9 @@ from core.ids import moment_of, new_id
 from core.jobs.models import Job, Source
 from core.jobs.spec import AutoLeavePolicy, RecordingOptions, TranscriptionOptions
 from core.secrets import SecretBox
+from core.settings import Settings
+from core.storage.team import storage_for
+from core.transcripts.settings import options_for
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,9 @@ class NewJob:
     leave_behavior: str | None = None
     auto_leave: AutoLeavePolicy = field(default_factory=AutoLeavePolicy)
     recording: RecordingOptions = field(default_factory=RecordingOptions)
-    transcription: TranscriptionOptions = field(default_factory=TranscriptionOptions)
+    # None: as the team has set it (API-61).
+    transcription: TranscriptionOptions | None = None
+    storage_id: str | None = None
     webhooks: Mapping[str, Any] | None = None
     labels: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, SecretStr] = field(default_factory=dict, repr=False)
@@ -45,13 +50,41 @@ class NewJob:
     id: str | None = None
 
 
+async def with_team_settings(session: AsyncSession, new: NewJob, settings: Settings) -> NewJob:
+    """`new` with what its team has set and the request left open.
+
+    Raises:
+        BadInput: as `create_job`.
+    """
+    storage_id = await storage_for(
+        session, new.team_id, livemode=new.livemode, settings=settings.storage
+    )
+    options = await options_for(session, new.team_id, new.transcription)
+    return replace(new, storage_id=storage_id, transcription=options)
+
+
 async def create_job(
-    session: AsyncSession, box: SecretBox, new: NewJob, *, now: datetime
+    session: AsyncSession,
+    box: SecretBox,
+    new: NewJob,
+    *,
+    now: datetime,
+    settings: Settings | None = None,
 ) -> tuple[Job, bool]:
-    """The job and whether it is new: the same `externalId` again finds the first one (LC-31)."""
+    """The job and whether it is new: the same `externalId` again finds the first one (LC-31).
+
+    Args:
+        settings: with them the job gets its team's storage and transcription, or is refused;
+            without, what `new` says.
+
+    Raises:
+        BadInput: the team has no storage, or no key for the provider that is to transcribe.
+    """
     existing = await _existing(session, new)
     if existing is not None:
         return existing, False
+    if settings is not None:
+        new = await with_team_settings(session, new, settings)
     job = _row(box, new, now)
     try:
         async with session.begin_nested():
@@ -106,11 +139,12 @@ def _row(box: SecretBox, new: NewJob, now: datetime) -> Job:
         leave_behavior=new.leave_behavior,
         auto_leave=new.auto_leave.model_dump(mode="json"),
         recording=new.recording.model_dump(mode="json"),
-        transcription=new.transcription.model_dump(mode="json"),
+        transcription=(new.transcription or TranscriptionOptions()).model_dump(mode="json"),
         webhooks=dict(new.webhooks) if new.webhooks is not None else None,
         labels=dict(new.labels),
         secrets=_seal(box, new.secrets),
         region=new.region,
+        storage_id=new.storage_id,
         created_at=moment_of(new.id) if new.id is not None else now,
         updated_at=now,
     )

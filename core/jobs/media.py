@@ -11,7 +11,7 @@ from sqlmodel import and_, col, exists, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.jobs.live_models import LentMedia
-from core.jobs.models import JobCommand
+from core.jobs.models import Job, JobCommand
 
 # The command follows its object within seconds; what has none by then was given up.
 GIVEN_UP_AFTER: Final = timedelta(minutes=15)
@@ -35,13 +35,26 @@ async def lend(session: AsyncSession, job_id: str, command_id: str, *, now: date
     return key
 
 
-async def returnable(session: AsyncSession, *, now: datetime, limit: int) -> Sequence[str]:
-    """Keys of objects whose command is settled (a job's end settles all), or never came."""
+async def returnable(
+    session: AsyncSession, *, now: datetime, limit: int
+) -> dict[str | None, list[str]]:
+    """Keys of objects whose command is settled (a job's end settles all), or never came.
+
+    By the storage that they lie in; None is the operator's.
+    """
     own = col(JobCommand.id) == col(LentMedia.command_id)
     settled = exists().where(and_(own, col(JobCommand.settled_at).is_not(None)))
     given_up = and_(col(LentMedia.created_at) < now - GIVEN_UP_AFTER, ~exists().where(own))
-    statement = select(LentMedia.key).where(or_(settled, given_up)).limit(limit)
-    return (await session.exec(statement)).all()
+    statement = (
+        select(Job.storage_id, LentMedia.key)
+        .join(Job, col(Job.id) == col(LentMedia.job_id))
+        .where(or_(settled, given_up))
+        .limit(limit)
+    )
+    found: dict[str | None, list[str]] = {}
+    for storage_id, key in (await session.exec(statement)).all():
+        found.setdefault(storage_id, []).append(key)
+    return found
 
 
 async def returned(session: AsyncSession, keys: Sequence[str]) -> None:

@@ -55,6 +55,8 @@ class Job(SQLModel, table=True):
     # Sealed JSON of what must never be shown: the meeting password, the Discord token (AU-17).
     secrets: str | None = Field(default=None, sa_column=sealed(nullable=True))
     region: str
+    # Its team's storage that it began with; None: the operator's (core/storage/team.py).
+    storage_id: str | None = Field(default=None, foreign_key="team_storages.id")
 
     # How it goes.
     status: Status = Field(default=Status.QUEUED, sa_column=choice(Status))

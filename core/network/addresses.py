@@ -124,13 +124,21 @@ async def resolve_public(
     """
     addresses = tuple(await resolver(host, port))
     if not trusted:
-        for address in addresses:
-            if not is_public(address):
-                raise AddressRefused(
-                    f"{host} is not on the public internet. Use a public host, or ask the "
-                    "operator to add its origin to MEETBOT_TRUSTED_ORIGINS."
-                )
+        check_public(host, addresses)
     return Target(host=host, port=port, addresses=addresses, trusted=trusted)
+
+
+def check_public(host: str, addresses: Sequence[str]) -> None:
+    """Refuse a host with an address that is not public: the next connection might take that one.
+
+    Raises:
+        AddressRefused: so it is.
+    """
+    if not all(is_public(address) for address in addresses):
+        raise AddressRefused(
+            f"{host} is not on the public internet. Use a public host, or ask the operator to add "
+            "its origin to MEETBOT_TRUSTED_ORIGINS."
+        )
 
 
 async def resolve_url(

@@ -23,10 +23,14 @@ def checked_key(key: str) -> str:
     Raises:
         StorageRefused: it is empty, absolute, has `..` or characters that need escaping.
     """
-    segments = key.split("/")
-    if len(key) > LONGEST or not all(_plain(segment) for segment in segments):
+    if not is_plain(key):
         raise StorageRefused(f"{key[:120]!r} is not an object key of ours.")
     return key
+
+
+def is_plain(path: str) -> bool:
+    """Whether `path` is relative and without surprises: a key, or a prefix of one."""
+    return len(path) <= LONGEST and all(_plain(segment) for segment in path.split("/"))
 
 
 def _plain(segment: str) -> bool:

@@ -13,21 +13,24 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    HTTPClientError,
     NoCredentialsError,
     PartialCredentialsError,
 )
 from pydantic import SecretStr
 
-from core.errors import ObjectMissing, StorageError, StorageRefused
+from core.errors import BadInput, ObjectMissing, StorageError, StorageRefused
 from core.ids import new_id
+from core.network.addresses import ResolverFailed
 from core.storage.base import StoredObject
+from core.storage.guarded import guard
 from core.storage.keys import checked_key
 
 if TYPE_CHECKING:
@@ -60,8 +63,20 @@ REFUSED: Final = frozenset(
 
 
 @dataclass(frozen=True)
+class Encryption:
+    """How the store encrypts each object by itself; `key_id` goes with `aws:kms` only."""
+
+    mode: Literal["AES256", "aws:kms"]
+    key_id: str | None = None
+
+
+@dataclass(frozen=True)
 class Bucket:
-    """Where a bucket is and how to open it. No keys: the machine's own credentials are used."""
+    """Where a bucket is and how to open it. No keys: the machine's own credentials are used.
+
+    With `trusted_origins` the bucket is a customer's: only https and public addresses are
+    connected to, and these origins (CV-16). None: the operator's own.
+    """
 
     name: str
     prefix: str = ""
@@ -70,6 +85,8 @@ class Bucket:
     access_key_id: SecretStr | None = None
     secret_access_key: SecretStr | None = None
     force_path_style: bool = False
+    encryption: Encryption | None = None
+    trusted_origins: tuple[str, ...] | None = None
 
 
 class S3Storage:
@@ -79,6 +96,7 @@ class S3Storage:
         self._bucket = bucket.name
         self._prefix = f"{bucket.prefix.strip('/')}/" if bucket.prefix.strip("/") else ""
         self._multipart_from = multipart_from
+        self._sealing = _sealing(bucket.encryption)
         with _translated(bucket.name):
             self._client = _client(bucket)
 
@@ -180,6 +198,7 @@ class S3Storage:
                 ContentType=content_type,
                 ChecksumSHA256=base64.b64encode(sha256).decode(),
                 Metadata={"sha256": sha256.hex()},
+                **self._sealing,
             )
 
     def _put_in_parts(self, key: str, path: Path, sha256: bytes, content_type: str) -> None:
@@ -191,6 +210,7 @@ class S3Storage:
                 ContentType=content_type,
                 ChecksumAlgorithm="SHA256",
                 Metadata={"sha256": sha256.hex()},
+                **self._sealing,
             )["UploadId"]
             try:
                 parts = list(self._parts(name, upload_id, path))
@@ -225,8 +245,16 @@ class S3Storage:
         return self._prefix + checked_key(key)
 
 
+def _sealing(encryption: Encryption | None) -> Any:
+    if encryption is None:
+        return {}
+    by = {"ServerSideEncryption": encryption.mode}
+    return by if encryption.key_id is None else by | {"SSEKMSKeyId": encryption.key_id}
+
+
 def _client(bucket: Bucket) -> S3Client:
-    config = Config(
+    make: Any = Config  # its published type lacks the last argument
+    config: Config = make(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         retries={"total_max_attempts": 1},
@@ -235,9 +263,11 @@ def _client(bucket: Bucket) -> S3Client:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         s3={"addressing_style": "path" if bucket.force_path_style else "auto"},
+        # A customer's bucket is where the customer says, not where this machine's files do.
+        ignore_configured_endpoint_urls=bucket.trusted_origins is not None,
     )
     key_id, secret = bucket.access_key_id, bucket.secret_access_key
-    return boto3.client(
+    client = boto3.session.Session().client(
         "s3",
         region_name=bucket.region,
         endpoint_url=bucket.endpoint,
@@ -245,6 +275,9 @@ def _client(bucket: Bucket) -> S3Client:
         aws_secret_access_key=secret.get_secret_value() if secret else None,
         config=config,
     )
+    if bucket.trusted_origins is not None:
+        guard(client, bucket.trusted_origins, timeout=(CONNECT_SECONDS, READ_SECONDS))
+    return client
 
 
 @contextmanager
@@ -266,5 +299,10 @@ def _translated(key: str) -> Iterator[None]:
             "The credentials for the bucket are missing or incomplete. Set both "
             "MEETBOT_STORAGE__ACCESS_KEY_ID and MEETBOT_STORAGE__SECRET_ACCESS_KEY."
         ) from exc
+    except HTTPClientError as exc:
+        cause = exc.kwargs.get("error")
+        if isinstance(cause, BadInput) and not isinstance(cause, ResolverFailed):
+            raise StorageRefused(cause.message) from exc
+        raise StorageError(f"The bucket could not be reached: {cause or exc}") from exc
     except (BotoCoreError, ValueError) as exc:
         raise StorageError(f"The bucket could not be reached: {exc}") from exc

@@ -19,6 +19,7 @@ PAGES: Final = (
     ("API", "accounts.md", "/docs/accounts"),
     ("API", "live-control.md", "/docs/bot-features"),
     ("Overview", "billing.md", "/docs/basics/billing"),
+    ("Overview", "storage.md", "/docs/storage"),
     ("Operating", "scaling.md", "/docs/scaling"),
     ("Operating", "observability.md", "/docs/observability"),
 )

@@ -51,6 +51,11 @@ class Example:
     endless: bool = False
 
 
+A_BUCKET: Final = {
+    "bucket": "s3://acme-calls/meetings",
+    "accessKeyId": "AKIAEXAMPLE",
+    "secretAccessKey": "a secret",
+}
 _OF_A_JOB: Final = Example({"id": a_job})
 _VERBS: Final = ("pause", "resume", "stop", "start")
 
@@ -90,6 +95,11 @@ EXAMPLES: Final[Mapping[tuple[str, str], Example]] = {
     ("POST", "/api/v1/billing/portal"): Example(),
     ("POST", "/api/v1/billing/setup"): Example(),
     ("GET", "/api/v1/billing/invoices"): Example(),
+    ("GET", "/api/v1/settings/storage"): Example(),
+    ("PUT", "/api/v1/settings/storage"): Example(body=A_BUCKET),
+    ("POST", "/api/v1/settings/storage/test"): Example(body=A_BUCKET),
+    ("GET", "/api/v1/settings/transcription"): Example(),
+    ("PUT", "/api/v1/settings/transcription"): Example(body={"mode": "addon"}),
     ("GET", "/auth/session"): Example(),
     ("POST", "/auth/logout"): Example(),
     ("POST", "/api/v1/cli-auth/complete"): Example(body={"nonce": "x" * 43, "approve": False}),

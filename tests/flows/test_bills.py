@@ -156,7 +156,7 @@ class Till:
         silence = TranscriptionError("Too slow.") if addon and not heard else None
         outcome.transcribed = heard
         outcome.manifest_uri = await delivery.hand_over(
-            job, outcome, text if heard else None, silence, self.resources
+            job, outcome, text if heard else None, silence, self.resources.storage
         )
         if self.chance.random() < 0.1:
             with pytest.raises(Died):
@@ -218,7 +218,7 @@ class Till:
 
     async def audit(self, team: Team) -> Audit:
         resources = self.resources
-        return await check_team(resources.database, resources.storage, team.id, self.prices)
+        return await check_team(resources.database, resources.storages, team.id, self.prices)
 
 
 @pytest.fixture
@@ -311,7 +311,9 @@ async def test_what_differs_is_named(till: Till) -> None:
         # The manifest of the first one says more than was billed.
         shown = Outcome()
         shown.conclude(_recording(till, job, seconds + (100 if job is first else 0)))
-        outcome.manifest_uri = await delivery.hand_over(job, shown, None, None, till.resources)
+        outcome.manifest_uri = await delivery.hand_over(
+            job, shown, None, None, till.resources.storage
+        )
         await till.meter(job, outcome)
     till.resources.storage.delete([f"recordings/{second.id}/manifest.json"])
     found = await till.audit(team)

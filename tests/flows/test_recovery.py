@@ -128,7 +128,7 @@ async def test_another_machine_finds_everything_in_storage(
     shutil.rmtree(work_dir)
     async with database.begin() as session:
         await commands.issue(session, live.id, Verb.PAUSE, now=live.updated_at)
-    found = await look_back(cast("Resources", _Resources(database, bucket)), live, work_dir)
+    found = await look_back(cast("Resources", _Resources(database, bucket)), bucket, live, work_dir)
     names = [person.display_name for person in found.past.participants]
     assert names == ["Notes", "Person 0", "Person 1"]
     assert [person.is_bot for person in found.past.participants] == [True, False, False]
@@ -149,7 +149,7 @@ async def test_an_attempt_of_this_machine_is_never_replaced_by_its_older_copy(
     await BundleUploader(work_dir, 1, bucket, 60, SystemClock()).ship()
     shutil.rmtree(work_dir)
     write_attempt(work_dir, seconds=5, closed=False)
-    found = await look_back(cast("Resources", _Resources(database, bucket)), live, work_dir)
+    found = await look_back(cast("Resources", _Resources(database, bucket)), bucket, live, work_dir)
     assert found.past.recorded_seconds == pytest.approx(5, abs=0.1)
 
 
@@ -158,7 +158,9 @@ async def test_a_meeting_does_not_wait_for_storage(
     tmp_path: Path, bucket: Bucket, database: Database, live: Job
 ) -> None:
     bucket.away = True
-    found = await look_back(cast("Resources", _Resources(database, bucket)), live, tmp_path / "w")
+    found = await look_back(
+        cast("Resources", _Resources(database, bucket)), bucket, live, tmp_path / "w"
+    )
     assert found.past == Past(Status.RECORDING, RecordingState.RECORDING, began_at=live.started_at)
     assert not found.complete
     assert plan(live, found) == GO_BACK

@@ -212,6 +212,7 @@ def _storage(base: StorageSettings, bucket: Bucket, endpoint: str) -> StorageSet
     return base.model_copy(
         update={
             "kind": "s3",
+            "managed": "everyone",
             "bucket": bucket.name,
             "endpoint": endpoint,
             "region": bucket.region,

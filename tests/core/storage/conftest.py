@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from core.storage.base import Storage
 from core.storage.files import create_files_app
 from core.storage.local import LocalStorage
-from core.storage.s3 import S3Storage
+from core.storage.s3 import Encryption, S3Storage
 from tests.support.s3_server import S3Server, running_s3_server
 
 LINK_SECRET = SecretStr("a secret for links")
@@ -47,7 +47,7 @@ def s3_server() -> Iterator[S3Server]:
 _numbers = count(1)
 
 
-@pytest.fixture(params=["local", "s3", "s3-prefixed"])
+@pytest.fixture(params=["local", "s3", "s3-prefixed", "s3-of-a-team"])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
     if request.param == "local":
         storage = LocalStorage(tmp_path / "root", files_url=FILES_URL, link_secret=LINK_SECRET)
@@ -62,6 +62,9 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
     name = f"bucket-{next(_numbers)}"
     prefix = "acme/live" if request.param == "s3-prefixed" else ""
     bucket = server.bucket(name, prefix=prefix)
+    if request.param == "s3-of-a-team":
+        sealing = Encryption("aws:kms", "alias/acme")
+        bucket = replace(bucket, trusted_origins=(server.endpoint,), encryption=sealing)
     return Backend(
         S3Storage(bucket, multipart_from=PARTS_FROM),
         _fetch,
