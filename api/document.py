@@ -104,6 +104,7 @@ def _add_what_all_changes_share(method: str, operation: dict[str, Any]) -> None:
         answers.setdefault("403", _error("The proof that this is meant is missing."))
     if method == "post" and schemes & {"key", "session"}:
         operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
+        answers.setdefault("400", _error("The request is not valid."))
         answers.setdefault("409", _error("Conflict with what there is."))
 
 
