@@ -27,7 +27,7 @@ router = APIRouter()
 account = APIRouter(
     prefix="/api/v1/billing",
     tags=["account"],
-    responses={code: {"model": ErrorOut} for code in (401, 404, 429, 500, 502, 503)},
+    responses={code: {"model": ErrorOut} for code in (400, 401, 404, 429, 500, 502, 503)},
 )
 
 
@@ -45,7 +45,7 @@ async def setup(login: SessionDep, services: ServicesDep) -> PageOut:
     return PageOut(url=await services.payments.setup_url(customer, _back(services)))
 
 
-@account.get("/invoices", operation_id="listInvoices", responses={400: {"model": ErrorOut}})
+@account.get("/invoices", operation_id="listInvoices")
 async def invoices(
     login: SessionDep, services: ServicesDep, limit: InvoiceLimit = 50, cursor: Cursor = None
 ) -> InvoicesPage:
