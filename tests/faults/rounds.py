@@ -37,6 +37,8 @@ LOOK_SECONDS: Final = 0.25
 # From the dispatch to the fault, at most.
 BEFORE_SECONDS: Final = 60
 SHIFT_MS: Final = 40
+# The room notices within this that its only listener is gone.
+BROKEN_OFF_MS: Final = 500
 END_SECONDS: Final = 150
 Json = dict[str, Any]
 
@@ -228,7 +230,11 @@ def _check_loss(result: Result, fault_ms: float, manifest: Json) -> None:
 
 
 def _cut(line: Any, gaps: list[Json]) -> bool:
-    return any(line.start_ms < gap["endMs"] and line.end_ms > gap["startMs"] for gap in gaps)
+    """Whether some of a sentence lies in a gap; where nobody is left to hear it, it ends there."""
+    return any(
+        line.start_ms < gap["endMs"] and line.end_ms > gap["startMs"] - BROKEN_OFF_MS
+        for gap in gaps
+    )
 
 
 async def _over(product: RunningStack, result: Result) -> Json:
