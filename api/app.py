@@ -32,7 +32,9 @@ from api.routes import (
     jobs,
     keys,
     pages,
+    recordings,
     socket,
+    transcripts,
     usage,
     verbs,
     webhooks,
@@ -147,6 +149,8 @@ def create_app(
     for part in (
         jobs,
         events,
+        transcripts,
+        recordings,
         verbs,
         socket,
         ingest,

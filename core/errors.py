@@ -5,6 +5,7 @@
     ├── Unauthorized                unauthorized          customer
     ├── Forbidden                   forbidden             customer
     ├── NotFound                    not_found             customer
+    │   └── TranscriptNotEnabled    transcript_not_enabled
     ├── Expired                     expired               customer
     ├── PaymentRequired             credit_exhausted      customer
     ├── TooLarge                    too_large             customer
@@ -93,6 +94,12 @@ class Forbidden(MeetbotError):
 class NotFound(MeetbotError):
     code = "not_found"
     blame = "customer"
+
+
+class TranscriptNotEnabled(NotFound):
+    """The job asked for no transcript (API-74)."""
+
+    code = "transcript_not_enabled"
 
 
 class Expired(MeetbotError):

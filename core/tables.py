@@ -13,6 +13,7 @@ from core.billing.stripe_models import (
     StripeNoticeSeen,
 )
 from core.dispatch.workers import WorkerSeen
+from core.erasure.models import Erasure
 from core.idempotency import IdempotentRequest
 from core.jobs.live_models import IngestedMessage, JobNotice, LentMedia
 from core.jobs.models import Job, JobCommand, Transition
@@ -29,6 +30,7 @@ __all__ = [
     "CreditEntry",
     "Delivery",
     "DeliveryAttempt",
+    "Erasure",
     "IdempotentRequest",
     "IngestedMessage",
     "Job",

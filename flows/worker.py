@@ -46,9 +46,11 @@ from prefect.workers.base import (
 from core.dispatch.queues import QUEUE_PRIORITIES, machine_queue
 from core.errors import MeetbotError
 from flows.deliver_webhooks import deliver_webhooks
+from flows.erase import erase
 from flows.forks import MeetingForks, ended, exit_text
 from flows.holding import Deaths, holder_name
 from flows.reconcile import reconcile
+from flows.resend_meter_events import resend_meter_events
 from flows.resume_uploads import resume_uploads
 
 log = logging.getLogger(__name__)
@@ -61,7 +63,8 @@ RECOVER_SECONDS: Final = 10
 # Housekeeping flows that run, or wait for their time, at once.
 HOUSEKEEPERS: Final = 4
 HOUSEKEEPING: Final[dict[str, Flow[..., Any]]] = {
-    flow.name: flow for flow in (deliver_webhooks, reconcile, resume_uploads)
+    flow.name: flow
+    for flow in (deliver_webhooks, erase, reconcile, resend_meter_events, resume_uploads)
 }
 MEETING: Final = "meeting"
 UPLOADS: Final = "uploads"

@@ -22,6 +22,7 @@ from core.jobs.lifecycle import BEFORE_ROOM
 from core.settings import Settings
 from flows.forks import MeetingForks
 from flows.holding import Deaths
+from flows.local_files import erase_local
 from flows.resources import Resources, open_resources
 from flows.scratch import sweep
 from flows.worker import MeetingWorker
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 REPORT_SECONDS: Final = 15
 # How often it looks for what killed processes left on this machine.
 SWEEP_SECONDS: Final = 5
+# How often it looks for files of jobs that were deleted.
+ERASE_SECONDS: Final = 15
 # Prefect may still be starting, or migrating its database.
 POOL_SECONDS: Final = 140
 
@@ -66,6 +69,7 @@ async def run(settings: Settings) -> None:
         ready = asyncio.create_task(_announce(worker, mark), name="ready")
         present = asyncio.create_task(_report(resources, worker), name="presence")
         sweeping = asyncio.create_task(_sweep(resources), name="sweep")
+        erasing = asyncio.create_task(_erase(resources), name="erase")
         stopping = asyncio.create_task(stop.wait(), name="stop")
         done, _ = await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if stopping in done:
@@ -77,7 +81,7 @@ async def run(settings: Settings) -> None:
                 lambda job_id: _leave(resources, job_id), settings.worker.leave_seconds
             )
         mark.unlink(missing_ok=True)
-        for task in (ready, present, sweeping, watching, working, stopping):
+        for task in (ready, present, sweeping, erasing, watching, working, stopping):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
@@ -157,6 +161,16 @@ async def _sweep(resources: Resources) -> None:
         except OSError as error:
             log.warning("what dead processes left could not be removed: %s", error)
         await resources.clock.sleep(SWEEP_SECONDS)
+
+
+async def _erase(resources: Resources) -> None:
+    """Keep removing what lies here of jobs that customers have deleted."""
+    while True:
+        try:
+            await erase_local(resources)
+        except (OSError, Unavailable) as error:
+            log.warning("files of deleted jobs could not be removed: %s", error)
+        await resources.clock.sleep(ERASE_SECONDS)
 
 
 async def _say_here(resources: Resources, budget: float) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import typer
 
@@ -171,6 +171,35 @@ def rotate_keys() -> None:
 
     done = asyncio.run(sealing.rotate(running_settings(Settings())))
     raise typer.Exit(0 if sealing.show(done, Console(highlight=False)) else 1)
+
+
+@app.command()
+def erase(
+    what: Annotated[Literal["job", "team"], typer.Argument(help="What `id` is the id of.")],
+    id_: Annotated[str, typer.Argument(metavar="ID", help="`job_…` or `team_…`.")],
+) -> None:
+    """Erase a job, or all of a team, for good; again: print the receipt, or go on."""
+    from core.errors import MeetbotError
+    from meetbot_server import erasing
+    from meetbot_server.stack import running_settings
+
+    settings = running_settings(Settings())
+    try:
+        if what == "job":
+            row = asyncio.run(erasing.erase_job(settings, SystemClock(), id_))
+            waits = "Its receipt is made within minutes; run this again to see it."
+            print(row.receipt or f"{row.job_id} is being erased. {waits}")
+            return
+        team = asyncio.run(erasing.erase_team(settings, SystemClock(), id_))
+    except MeetbotError as error:
+        print(error.message, file=sys.stderr)
+        raise typer.Exit(1) from error
+    print(f"{team.completed} of {team.jobs} erased jobs have their receipt; closed: {team.closed}.")
+    if team.refused:
+        print(f"Their bucket is away, it is tried again: {', '.join(team.refused)}")
+    if team.live:
+        print(f"Not over, and not erased: {', '.join(team.live)}")
+    raise typer.Exit(0 if team.done else 1)
 
 
 @app.command()

@@ -52,6 +52,34 @@ class RunSeen:
     starts: int
 
 
+@dataclass(frozen=True)
+class RunData:
+    """What was kept of a job's runs, in numbers."""
+
+    flow_runs: int = 0
+    task_runs: int = 0
+    logs: int = 0
+    artifacts: int = 0
+
+    def counts(self) -> dict[str, int | None]:
+        return {
+            "flowRuns": self.flow_runs,
+            "taskRuns": self.task_runs,
+            "logs": self.logs,
+            "artifacts": self.artifacts,
+        }
+
+
+class RunEraser(Protocol):
+    async def erase(self, job_id: str, flow_run_id: str | None) -> RunData:
+        """Remove all runs of a job that is over, with what they left; it has looked afterwards.
+
+        Raises:
+            Unavailable: nobody answered, or something is left; erase again.
+        """
+        ...
+
+
 class RunBook(Protocol):
     """What there is to know about runs that were submitted, and when they start."""
 

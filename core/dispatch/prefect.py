@@ -17,8 +17,8 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.states import Cancelling, Failed, Scheduled
 
-from core.dispatch import queues
-from core.dispatch.base import RunPhase, RunSeen
+from core.dispatch import queues, run_data
+from core.dispatch.base import RunData, RunPhase, RunSeen
 from core.errors import Unavailable
 from core.settings import PrefectSettings
 
@@ -127,6 +127,10 @@ class PrefectDispatcher:
 
     async def fail(self, flow_run_id: str, why: str) -> None:
         await self._set(flow_run_id, Failed(message=why))
+
+    async def erase(self, job_id: str, flow_run_id: str | None) -> RunData:
+        async with self._talking() as client:
+            return await run_data.erase(client, job_id, flow_run_id)
 
     async def _set(self, flow_run_id: str, state: State[Any]) -> None:
         async with self._talking() as client:

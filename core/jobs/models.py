@@ -33,6 +33,13 @@ class Job(SQLModel, table=True):
             "ix_jobs_filtered", "team_id", "livemode", "status", "platform", text("substr(id, 5)")
         ),
         Index("ix_jobs_live", "status", "lease_until"),
+        Index(
+            "ix_jobs_recordings",
+            "team_id",
+            "livemode",
+            text("substr(id, 5)"),
+            postgresql_where=text("manifest_uri is not null"),
+        ),
     )
 
     # What was asked for.

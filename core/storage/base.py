@@ -23,6 +23,21 @@ class StoredObject:
     content_type: str
 
 
+@dataclass(frozen=True)
+class Erased:
+    """What was taken out: `versions` counts every version and marker of the objects.
+
+    `uploads` were begun and never completed. None: the store does not say.
+    """
+
+    objects: int = 0
+    versions: int | None = None
+    uploads: int | None = None
+
+    def counts(self) -> dict[str, int | None]:
+        return {"objects": self.objects, "versions": self.versions, "uploads": self.uploads}
+
+
 class Storage(Protocol):
     def put_bytes(self, key: str, data: bytes, content_type: str) -> StoredObject:
         """Write or replace an object; when it returns, the object is readable."""
@@ -48,6 +63,13 @@ class Storage(Protocol):
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects; one that is already gone is no error."""
+        ...
+
+    def erase(self, prefix: str, first: str) -> Erased:
+        """Remove all that is or ever was below `prefix`, the object `first` before the others.
+
+        When it returns, nothing is left: it has looked.
+        """
         ...
 
     def uri(self, key: str) -> str:

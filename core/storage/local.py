@@ -22,7 +22,7 @@ from pydantic import SecretStr
 
 from core.errors import ObjectMissing, StorageError, StorageRefused
 from core.ids import new_id
-from core.storage.base import StoredObject
+from core.storage.base import Erased, StoredObject
 from core.storage.keys import checked_key, link_path
 
 CHUNK: Final = 1 << 20
@@ -93,6 +93,15 @@ class LocalStorage:
                 with self._translated(key):
                     path.unlink(missing_ok=True)
                     self._prune(path.parent, root)
+
+    def erase(self, prefix: str, first: str) -> Erased:
+        below = f"{checked_key(prefix.rstrip('/'))}/"
+        keys = sorted(self._keys(below), key=lambda key: (key != first, key))
+        self.delete(keys)
+        left = list(self._keys(below))
+        if left:
+            raise StorageError(f"{len(left)} files below {below} are still there.")
+        return Erased(objects=len(keys))
 
     def uri(self, key: str) -> str:
         return f"s3://local/{checked_key(key)}"

@@ -29,7 +29,8 @@ from pydantic import SecretStr
 from core.errors import BadInput, ObjectMissing, StorageError, StorageRefused
 from core.ids import new_id
 from core.network.addresses import ResolverFailed
-from core.storage.base import StoredObject
+from core.storage import s3_erasing
+from core.storage.base import Erased, StoredObject
 from core.storage.guarded import guard
 from core.storage.keys import checked_key
 
@@ -177,6 +178,15 @@ class S3Storage:
             for error in sorted(errors, key=lambda error: error.get("Code") in REFUSED):
                 kind = StorageRefused if error.get("Code") in REFUSED else StorageError
                 raise kind(f"{error.get('Key')} was not deleted: {error.get('Code')}.")
+
+    def erase(self, prefix: str, first: str) -> Erased:
+        return s3_erasing.erase(
+            self._client,
+            self._bucket,
+            f"{self._name(prefix.rstrip('/'))}/",
+            self._name(first),
+            translated=_translated,
+        )
 
     def uri(self, key: str) -> str:
         return f"s3://{self._bucket}/{self._name(key)}"

@@ -20,6 +20,8 @@ PAGES: Final = (
     ("API", "live-control.md", "/docs/bot-features"),
     ("Overview", "billing.md", "/docs/basics/billing"),
     ("Overview", "storage.md", "/docs/storage"),
+    ("API", "webhooks.md", "/docs/webhooks"),
+    ("API", "recordings.md", "/docs/recordings"),
     ("Operating", "scaling.md", "/docs/scaling"),
     ("Operating", "observability.md", "/docs/observability"),
 )

@@ -12,7 +12,9 @@ from typing import Any, Final
 from sqlmodel import select
 
 from core.accounts.service import mint_key
+from core.jobs.failures import ExitReason
 from core.jobs.lifecycle import Status
+from core.jobs.settlement import Settlement, settle
 from core.webhooks.models import Delivery
 from tests.support.jobs import JobBook
 
@@ -36,6 +38,18 @@ async def a_delivery(book: JobBook) -> str:
         return (await session.exec(select(Delivery.id).where(Delivery.job_id == job.id))).one()
 
 
+async def an_ended_job(book: JobBook) -> str:
+    """One with a manifest, so that it is a recording."""
+    job = await book.add()
+    await book.bring_to(job, Status.FINALIZING)
+    ending = Settlement(
+        ExitReason.CALL_ENDED, recorded_seconds=90, manifest_uri=f"s3://b/recordings/{job.id}/m"
+    )
+    async with book.database.begin() as session:
+        await settle(session, job.id, ending, now=book.now)
+    return job.id
+
+
 @dataclass(frozen=True)
 class Example:
     """A request that a team may make of its own.
@@ -57,6 +71,7 @@ A_BUCKET: Final = {
     "secretAccessKey": "a secret",
 }
 _OF_A_JOB: Final = Example({"id": a_job})
+_OF_A_RECORDING: Final = Example({"id": an_ended_job})
 _VERBS: Final = ("pause", "resume", "stop", "start")
 
 EXAMPLES: Final[Mapping[tuple[str, str], Example]] = {
@@ -80,6 +95,11 @@ EXAMPLES: Final[Mapping[tuple[str, str], Example]] = {
     ("DELETE", "/api/v1/keys/{id}"): Example({"id": a_key}),
     ("GET", "/api/v1/webhook-secret"): Example(),
     ("POST", "/api/v1/webhook-secret/rotate"): Example(),
+    ("GET", "/api/v1/jobs/{id}/transcript"): _OF_A_RECORDING,
+    ("GET", "/api/v1/recordings"): Example(),
+    ("GET", "/api/v1/recordings/{id}"): _OF_A_RECORDING,
+    ("DELETE", "/api/v1/recordings/{id}"): _OF_A_RECORDING,
+    ("GET", "/api/v1/recordings/{id}/deletion"): _OF_A_RECORDING,
     ("GET", "/api/v1/webhooks/deliveries"): Example(),
     ("GET", "/api/v1/webhooks/deliveries/{deliveryId}"): Example({"deliveryId": a_delivery}),
     ("POST", "/api/v1/webhooks/deliveries/{deliveryId}/resend"): Example(
