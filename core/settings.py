@@ -221,6 +221,8 @@ class TranscriptionSettings(BaseModel):
     compute_type: str = "int8"
     threads: int = Field(default=2, ge=1)
     deadline_seconds: Positive = 600
+    # How many transcripts are made at once of recordings that were delivered without one.
+    at_once: int = Field(default=2, ge=1)
 
 
 class WorkerSettings(BaseModel):

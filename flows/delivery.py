@@ -14,18 +14,22 @@ from bot.recording.delivery import discard as discard_delivered
 from bot.recording.finalize import finalize as make_final
 from core.errors import StorageError, TranscriptionError
 from core.jobs.models import Job
+from core.jobs.spec import TranscriptionOptions
 from core.recordings.manifest import (
     MANIFEST_NAME,
     ManifestFacts,
+    ManifestTranscript,
     TranscriptState,
     build_manifest,
 )
 from core.recordings.recording import Recording
 from core.storage.base import Storage
+from core.transcripts.settings import ProviderAccess, provider_access
 from core.webvtt import Cue, webvtt
 from flows.outcome import Outcome
+from flows.patience import answered
 from flows.resources import Resources
-from transcription.engines.whisper import WhisperEngine
+from transcription.engines.choosing import create_engine
 from transcription.transcript import SpeakerTrack, Transcript
 from transcription.transcript import transcribe as understand
 
@@ -60,28 +64,44 @@ async def upload(recording: Recording, storage: Storage) -> None:
 
 
 async def transcribe(job: Job, recording: Recording, resources: Resources) -> Transcript | None:
-    """Transcribe with our own engine; None when the job asked for no transcript.
+    """Transcribe as the job asked; None when it wants no transcript, or none yet.
 
     Raises:
-        TranscriptionError: the model is missing, failed, or took too long.
+        TranscriptionError: the model or the key is missing, or it failed, or it took too long.
     """
-    if job.transcription.get("mode") != "addon":
+    options = TranscriptionOptions.model_validate(job.transcription)
+    if options.mode == "off" or not options.wait:
         return None
-    settings = resources.settings.transcription
-    tracks = _tracks(recording)
+    return await understood(job, options, _tracks(recording), resources)
+
+
+async def understood(
+    job: Job, options: TranscriptionOptions, tracks: list[SpeakerTrack], resources: Resources
+) -> Transcript:
+    """What was said on `tracks`, by our own engine or by the team's provider.
+
+    Raises:
+        TranscriptionError: as `transcribe`.
+    """
+    seconds = resources.settings.transcription.deadline_seconds
+    access = None
+    if options.mode == "byok":
+        access = await answered(resources.clock, lambda: _access(job, options, resources))
+    engine = create_engine(access, resources.settings)
     os.nice(AFTER_CALL_NICENESS)
-    language = job.transcription.get("language")
     try:
-        async with asyncio.timeout(settings.deadline_seconds):
-            transcript = await asyncio.to_thread(
-                understand, job.id, tracks, WhisperEngine(settings), language
-            )
+        async with asyncio.timeout(seconds):
+            return await asyncio.to_thread(understand, job.id, tracks, engine, options.language)
     except TimeoutError:
         raise TranscriptionError(
-            f"The transcript was not ready within {settings.deadline_seconds:g} s "
+            f"The transcript was not ready within {seconds:g} s "
             "(MEETBOT_TRANSCRIPTION__DEADLINE_SECONDS)."
         ) from None
-    return transcript
+
+
+async def _access(job: Job, options: TranscriptionOptions, resources: Resources) -> ProviderAccess:
+    async with resources.database.begin() as session:
+        return await provider_access(session, resources.box, job.team_id, options.provider)
 
 
 async def hand_over(
@@ -99,8 +119,14 @@ async def hand_over(
     recording = outcome.recording
     if recording is None:
         raise ValueError("There is no recording to describe.")
+    made = None
+    options = TranscriptionOptions.model_validate(job.transcription)
+    outcome.transcript_later = options.mode != "off" and not options.wait
     if transcript is not None:
-        await _store(transcript, storage)
+        await store_transcript(transcript, storage)
+        made = made_transcript(transcript, options, revision=1)
+    # A provider's transcript is no charge of ours (BL-16).
+    outcome.transcribed = made is not None and made.mode == "addon"
     root = prefix(job.id)
     failed = None if outcome.cancelled or outcome.failure is None else outcome.failure.failure
     manifest = build_manifest(
@@ -109,7 +135,8 @@ async def hand_over(
             external_id=job.external_id,
             platform=job.platform,
             failure_code=failed,
-            transcript=_state(transcript, failure),
+            transcript=_state(outcome, transcript, failure),
+            made=made,
         ),
         lambda name: storage.uri(f"{root}{name}"),
     )
@@ -118,7 +145,25 @@ async def hand_over(
     return storage.uri(key)
 
 
-async def _store(transcript: Transcript, storage: Storage) -> None:
+def made_transcript(
+    transcript: Transcript,
+    options: TranscriptionOptions,
+    *,
+    revision: int,
+    request_id: str | None = None,
+) -> ManifestTranscript:
+    """What the manifest says of a transcript."""
+    return ManifestTranscript(
+        revision=revision,
+        mode="byok" if options.mode == "byok" else "addon",
+        provider=transcript.provider,
+        model=transcript.model,
+        language=transcript.language,
+        request_id=request_id,
+    )
+
+
+async def store_transcript(transcript: Transcript, storage: Storage) -> None:
     cues = (
         Cue(round(s.start * 1000), round(s.end * 1000), s.display_name, s.text)
         for s in transcript.segments
@@ -178,7 +223,11 @@ def _tracks(recording: Recording) -> list[SpeakerTrack]:
     ]
 
 
-def _state(transcript: Transcript | None, failure: TranscriptionError | None) -> TranscriptState:
+def _state(
+    outcome: Outcome, transcript: Transcript | None, failure: TranscriptionError | None
+) -> TranscriptState:
+    if outcome.transcript_later:
+        return "pending"
     if failure is not None:
         return "failed"
     return "off" if transcript is None else "ready"

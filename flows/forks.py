@@ -10,7 +10,7 @@ from typing import Final
 
 from prefect.client.schemas.objects import FlowRun
 
-from flows.process import nothing, run_meeting, run_uploads
+from flows.process import nothing, run_meeting, run_transcript, run_uploads
 
 WARM_UP_SECONDS: Final = 60
 # What the fork server imports once, so that no meeting has to.
@@ -42,6 +42,14 @@ class MeetingForks:
         """A process that delivers what storage refused, for the run `flow_run`."""
         process = self._context.Process(
             target=run_uploads, args=(flow_run.model_dump_json(),), name=flow_run.name
+        )
+        process.start()
+        return process
+
+    def start_transcript(self, flow_run: FlowRun) -> BaseProcess:
+        """A process that makes a transcript of a delivered recording, for the run `flow_run`."""
+        process = self._context.Process(
+            target=run_transcript, args=(flow_run.model_dump_json(),), name=flow_run.name
         )
         process.start()
         return process

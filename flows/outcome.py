@@ -40,7 +40,10 @@ class Outcome:
     # Of a recording that an earlier attempt delivered.
     recorded_seconds: int | None = None
     manifest_uri: str | None = None
+    # Our add-on made a transcript; a provider's is no charge of ours (BL-16).
     transcribed: bool = False
+    # The manifest does not wait for its transcript.
+    transcript_later: bool = False
     # What the bucket would not let go of, in words.
     kept: str | None = None
 
@@ -94,7 +97,9 @@ class Outcome:
             self.learn(manifest.exit_reason)
             self.fail(BotFault(DIED))
         self.recorded_seconds = manifest.recorded_seconds
-        self.transcribed = manifest.transcript == "ready"
+        made = manifest.transcripts[-1].mode if manifest.transcripts else "addon"
+        self.transcribed = manifest.transcript == "ready" and made == "addon"
+        self.transcript_later = manifest.transcript == "pending"
         self.manifest_uri, self.ended_at = uri, manifest.ended_at
 
     def settlement(self) -> Settlement:
@@ -113,4 +118,5 @@ class Outcome:
             manifest_uri=self.manifest_uri,
             ended_at=self.ended_at,
             transcribed=self.transcribed,
+            transcript_later=self.transcript_later,
         )

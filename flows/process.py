@@ -28,6 +28,13 @@ def run_uploads(flow_run: str) -> None:
     _run(uploads, flow_run)
 
 
+def run_transcript(flow_run: str) -> None:
+    """Run the flow that makes a transcript later; it may be killed at any time."""
+    from flows.transcripts import transcribe
+
+    _run(transcribe, flow_run)
+
+
 def _run(flow: Any, flow_run: str) -> None:
     from prefect.client.schemas.objects import FlowRun
     from prefect.exceptions import Abort

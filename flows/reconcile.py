@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from core.dispatch.prefect import PrefectDispatcher
 from core.dispatch.reconciling import Reconciler, Tally
 from flows.resources import open_resources
+from flows.transcripts import hand_out
 
 # One at a time in the whole installation; the lock ends with its holder, also when that is killed.
 LOCK: Final = "reconcile"
@@ -31,6 +32,7 @@ async def repair() -> Tally:
             )
             # The rounds count themselves, so that nobody has to remember the last one.
             number = int(resources.clock.now().timestamp()) // INTERVAL_SECONDS
+            await hand_out(resources, runs)
             return await reconciler.round(number)
 
 

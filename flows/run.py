@@ -241,7 +241,6 @@ class MeetingRun:
                 self._silence = error
         await self._still_ours()
         outcome = self.outcome
-        outcome.transcribed = self._transcript is not None
         outcome.manifest_uri = await delivery.hand_over(
             job, outcome, self._transcript, self._silence, self._storage
         )

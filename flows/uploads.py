@@ -158,7 +158,6 @@ async def _deliver(
         transcript = await delivery.transcribe(job, recording, resources)
     except TranscriptionError as error:
         silence = error
-    outcome.transcribed = transcript is not None
     outcome.manifest_uri = await delivery.hand_over(job, outcome, transcript, silence, storage)
     return outcome
 

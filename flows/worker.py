@@ -68,6 +68,7 @@ HOUSEKEEPING: Final[dict[str, Flow[..., Any]]] = {
 }
 MEETING: Final = "meeting"
 UPLOADS: Final = "uploads"
+TRANSCRIBE: Final = "transcribe"
 
 CancelJob = Callable[[str], Coroutine[Any, Any, None]]
 # Whether the bot was told; one that is not in the room yet is handed to another worker.
@@ -209,14 +210,19 @@ class MeetingWorker(
             await loop.run_in_executor(self._keepers, _keep_house, housekeeping, flow_run)
             return BaseWorkerResult(status_code=0, identifier=str(flow_run.id))
         if name == UPLOADS:
-            return await self._run_uploads(flow_run, task_status)
+            return await self._run_after_call(self._forks.start_uploads, flow_run, task_status)
+        if name == TRANSCRIBE:
+            return await self._run_after_call(self._forks.start_transcript, flow_run, task_status)
         return await self._run_meeting(flow_run, task_status)
 
-    async def _run_uploads(
-        self, flow_run: FlowRun, task_status: anyio.abc.TaskStatus[Any] | None
+    async def _run_after_call(
+        self,
+        start: Callable[[FlowRun], BaseProcess],
+        flow_run: FlowRun,
+        task_status: anyio.abc.TaskStatus[Any] | None,
     ) -> BaseWorkerResult:
         """In a process of its own: it may have to transcribe."""
-        process = await asyncio.to_thread(self._forks.start_uploads, flow_run)
+        process = await asyncio.to_thread(start, flow_run)
         self._uploads.add(process)
         if task_status is not None:
             task_status.started(str(process.pid))

@@ -22,6 +22,7 @@ from core.errors import (
 from core.jobs.models import Job
 from core.recordings.manifest import MANIFEST_NAME, Manifest, TranscriptState
 from core.storage.base import Storage
+from core.transcripts.requests import pending_request
 
 Format = Literal["json", "vtt", "txt"]
 MEDIA_TYPES: Final = {
@@ -63,6 +64,9 @@ async def transcript(
         raise TranscriptPending(
             f"The job is {job.status}; its transcript comes with its manifest. Ask again then."
         )
+    async with services.database.begin() as session:
+        if await pending_request(session, job.id) is not None:
+            raise TranscriptPending("The transcript is being made. Ask again in a minute.")
     if job.manifest_uri is None:
         _nothing(job, asked, "off")
     storage = await services.storage_of(job)

@@ -120,10 +120,20 @@ def _check_job(audit: Audit, books: _Books) -> None:
         _check_recording(audit, job, manifest, event)
     for event in transcripts:
         _check_transcript(audit, job, manifest, event)
+    _check_revisions(audit, job, manifest, {event.revision for event in transcripts})
+
+
+def _check_revisions(audit: Audit, job: Job, manifest: Manifest, charged: set[int]) -> None:
+    """Each transcript of ours is charged under its revision, and no other one is."""
+    if manifest.transcripts:
+        ours = {made.revision for made in manifest.transcripts if made.mode == "addon"}
+        if ours != charged:
+            audit.differ(f"{job.id}: our transcripts are {sorted(ours)}, billed {sorted(charged)}.")
+        return
     ready = manifest.transcript == "ready"
-    if transcripts and not ready:
+    if charged and not ready:
         audit.differ(f"{job.id}: a transcript was billed, and there is none.")
-    if ready and job.transcription.get("mode") == "addon" and not transcripts:
+    if ready and job.transcription.get("mode") == "addon" and not charged:
         audit.differ(f"{job.id}: our transcript has no usage event.")
 
 

@@ -19,10 +19,12 @@ from core.jobs.failures import ExitReason, FailureCode
 from core.jobs.lifecycle import Event, Status
 from core.jobs.models import Job
 from core.jobs.rows import locked_job
+from core.jobs.spec import TranscriptionOptions
 from core.jobs.transitions import move
 from core.jobs.verbs import Outcome
 from core.prices import PriceList, Prices
 from core.texts import plain_text
+from core.transcripts.requests import request_transcript
 from core.webhooks.events import EventName
 from core.webhooks.outbox import emit
 
@@ -34,7 +36,8 @@ class Settlement:
     """How a job ended. `failure_code` makes it failed, `cancelled` cancelled, else completed.
 
     `recorded_seconds` is None when no recording was ever begun; `manifest_uri` when none was
-    written. `transcribed` says that our add-on made a transcript.
+    written. `transcribed` says that our add-on made a transcript, `transcript_later` that one is
+    to be made now that the job is over (D18).
     """
 
     exit_reason: ExitReason
@@ -46,6 +49,7 @@ class Settlement:
     manifest_uri: str | None = None
     ended_at: datetime | None = None
     transcribed: bool = False
+    transcript_later: bool = False
 
     @property
     def event(self) -> Event:
@@ -94,11 +98,36 @@ async def settle(
         await emit(session, job, EventName.FINALIZED, _finalized_data(job), now=now)
     elif job.status is Status.FAILED:
         await emit(session, job, EventName.FAILED, _failed_data(job), now=now)
+    if settlement.transcript_later and job.manifest_uri is not None:
+        options = TranscriptionOptions.model_validate(job.transcription)
+        await request_transcript(session, job, options, now=now)
     await commands.settle_all(session, job.id, Outcome.DONE, now=now)
     job.lease_until = None
     job.lease_holder = None
     await session.flush()
     return job
+
+
+async def charge_transcript(
+    session: AsyncSession,
+    job: Job,
+    recorded_seconds: int,
+    *,
+    revision: int,
+    prices: PriceList,
+    now: datetime,
+) -> None:
+    """Bill a transcript of ours that was made after its job had ended; once per revision (D15)."""
+    team = await session.get_one(Team, job.team_id)
+    recorded = Recorded(
+        seconds=Decimal(recorded_seconds),
+        livemode=job.livemode,
+        failure_code=job.failure_code,
+        transcribed=True,
+    )
+    due = charge(recorded, prices_of(team, prices, now))
+    account = Account(job.id, job.team_id, job.livemode)
+    await record_transcript(session, account, due, revision=revision, now=now)
 
 
 async def _charge(

@@ -30,7 +30,7 @@ class PinnedClient:
     def __init__(
         self,
         *,
-        timeout_seconds: float,
+        timeout_seconds: float | httpx.Timeout,
         trusted_origins: Sequence[str],
         resolver: Resolve = resolve,
     ) -> None:

@@ -78,6 +78,20 @@ class TranscriptArtifact(_Part):
     vtt_uri: Uri
 
 
+class ManifestTranscript(_Part):
+    """A transcript that was made; `revision` is that of the manifest which named it first.
+
+    With `addon` it is ours, and charged under that revision.
+    """
+
+    revision: Annotated[int, Field(ge=1)]
+    mode: Literal["addon", "byok"]
+    provider: str
+    model: str
+    language: str
+    request_id: str | None = None
+
+
 class Artifacts(_Part):
     """Optional parts are absent, not null, when they were not produced (MF-06)."""
 
@@ -148,6 +162,8 @@ class Manifest(_Part):
     tracks: list[Track]
     chat_uri: Uri | None
     transcript: TranscriptState
+    # All that were ever made; the last one is what the artifact holds.
+    transcripts: list[ManifestTranscript] = []
     pauses: list[ManifestSpan]
     gaps: list[ManifestSpan]
     events: list[ManifestEvent]
@@ -171,6 +187,7 @@ class ManifestFacts:
     failure_code: FailureCode | None = None
     revision: int = 1
     transcript: TranscriptState = "off"
+    made: ManifestTranscript | None = None
     # The names of transcript.json and transcript.vtt are fixed; these texts exist in storage.
     texts: frozenset[str] = field(default_factory=frozenset)
 
@@ -210,6 +227,7 @@ def build_manifest(
         tracks=[_track(media, uri_of) for media in recording.media],
         chat_uri=uri_of("chat.jsonl") if "chat.jsonl" in texts else None,
         transcript=facts.transcript,
+        transcripts=[facts.made] if facts.made is not None else [],
         pauses=_spans(recording.pauses),
         gaps=_spans(recording.gaps),
         events=[
@@ -221,6 +239,21 @@ def build_manifest(
             )
             for entry in recording.roster
         ],
+    )
+
+
+def with_transcript(
+    manifest: Manifest, made: ManifestTranscript, uri_of: Callable[[str], str]
+) -> Manifest:
+    """The next revision, which names a transcript that was made later."""
+    artifact = _transcript_artifact(uri_of)
+    return manifest.model_copy(
+        update={
+            "revision": made.revision,
+            "transcript": "ready",
+            "transcripts": [*manifest.transcripts, made],
+            "artifacts": manifest.artifacts.model_copy(update={"transcript": artifact}),
+        }
     )
 
 
@@ -265,12 +298,12 @@ def _artifacts(
         captions=text("captions.vtt", "text/vtt"),
         chat=text("chat.json", "application/json"),
         screenshare=first_of("screenshare"),
-        transcript=TranscriptArtifact(
-            uri=uri_of("transcript.json"), vtt_uri=uri_of("transcript.vtt")
-        )
-        if transcript == "ready"
-        else None,
+        transcript=_transcript_artifact(uri_of) if transcript == "ready" else None,
     )
+
+
+def _transcript_artifact(uri_of: Callable[[str], str]) -> TranscriptArtifact:
+    return TranscriptArtifact(uri=uri_of("transcript.json"), vtt_uri=uri_of("transcript.vtt"))
 
 
 def _track(media: MediaFile, uri_of: Callable[[str], str]) -> Track:

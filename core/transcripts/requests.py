@@ -114,6 +114,11 @@ async def take(
         return None
     if row.claimed_until is not None and row.claimed_until > now:
         return None
+    if row.attempts >= MOST_ATTEMPTS:
+        # Its last attempts died without a word.
+        row.status, row.finished_at = RequestStatus.FAILED, now
+        row.detail = row.detail or "Every attempt ended without saying why."
+        return None
     row.attempts += 1
     row.claimed_until = now + timedelta(seconds=seconds)
     return await session.get_one(Job, row.job_id), row

@@ -22,6 +22,7 @@ PAGES: Final = (
     ("Overview", "storage.md", "/docs/storage"),
     ("API", "webhooks.md", "/docs/webhooks"),
     ("API", "recordings.md", "/docs/recordings"),
+    ("Overview", "transcription.md", "/docs/transcription"),
     ("Operating", "scaling.md", "/docs/scaling"),
     ("Operating", "observability.md", "/docs/observability"),
 )

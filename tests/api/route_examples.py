@@ -115,6 +115,7 @@ EXAMPLES: Final[Mapping[tuple[str, str], Example]] = {
     ("POST", "/api/v1/billing/portal"): Example(),
     ("POST", "/api/v1/billing/setup"): Example(),
     ("GET", "/api/v1/billing/invoices"): Example(),
+    ("POST", "/api/v1/jobs/{id}/transcribe"): Example({"id": a_job}, {"mode": "addon"}),
     ("GET", "/api/v1/settings/storage"): Example(),
     ("PUT", "/api/v1/settings/storage"): Example(body=A_BUCKET),
     ("POST", "/api/v1/settings/storage/test"): Example(body=A_BUCKET),

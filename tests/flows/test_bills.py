@@ -25,12 +25,10 @@ from core.accounts.service import create_team
 from core.billing import credit
 from core.billing.audit import Audit, check_team
 from core.billing.customers import Customers
-from core.billing.metering import Recorded, charge
 from core.billing.models import UsageEvent, UsageKind
 from core.billing.reporting import MeterReporter
 from core.billing.stripe_client import StripePayments
 from core.billing.stripe_models import BillingAccount, MeterEvent
-from core.billing.usage import Account, record_transcript
 from core.database import Database
 from core.errors import (
     BotFault,
@@ -43,9 +41,10 @@ from core.ids import new_id
 from core.jobs.failures import ExitReason
 from core.jobs.lifecycle import Status
 from core.jobs.models import Job
-from core.jobs.settlement import prices_of, settle
+from core.jobs.settlement import charge_transcript, settle
 from core.jobs.spec import AutoLeavePolicy, RecordingOptions
 from core.prices import PriceList
+from core.recordings.manifest import MANIFEST_NAME, Manifest, with_transcript
 from core.recordings.recording import Recording, Span
 from core.secrets import SecretBox
 from core.settings import BillingSettings, Settings
@@ -165,7 +164,7 @@ class Till:
         await asyncio.gather(*(self.meter(job, outcome) for _ in range(times)))
         if heard and self.chance.random() < 0.2:
             for _ in range(self.chance.choice([1, 2])):
-                await self.transcribe_again(job, outcome)
+                await self.transcribe_again(job)
         self.done.append(job)
 
     async def meter(self, job: Job, outcome: Outcome, *, dies: bool = False) -> None:
@@ -181,20 +180,24 @@ class Till:
             if dies:
                 raise Died
 
-    async def transcribe_again(self, job: Job, outcome: Outcome) -> None:
-        """A second revision by the add-on; metered again, it is the same one."""
-        settlement, now = outcome.settlement(), self.clock.now()
+    async def transcribe_again(self, job: Job) -> None:
+        """A second transcript by the add-on; metered again, it is the same one."""
+        storage = self.resources.storage
+        key = f"recordings/{job.id}/{MANIFEST_NAME}"
+        manifest = Manifest.model_validate_json(storage.get_bytes(key))
+        if len(manifest.transcripts) < 2:
+            made = manifest.transcripts[0].model_copy(update={"revision": 2})
+            manifest = with_transcript(manifest, made, lambda name: storage.uri(f"x/{name}"))
+            storage.put_bytes(key, manifest.to_json(), "application/json")
         async with self.resources.database.begin() as session:
-            team = await session.get_one(Team, job.team_id)
-            recorded = Recorded(
-                Decimal(settlement.recorded_seconds or 0),
-                job.livemode,
-                settlement.failure_code,
-                transcribed=True,
+            await charge_transcript(
+                session,
+                await session.get_one(Job, job.id),
+                manifest.recorded_seconds,
+                revision=manifest.revision,
+                prices=self.prices,
+                now=self.clock.now(),
             )
-            due = charge(recorded, prices_of(team, self.prices, now))
-            account = Account(job.id, job.team_id, job.livemode)
-            await record_transcript(session, account, due, revision=2, now=now)
 
     async def tell_stripe(self) -> None:
         """Until Stripe has everything, however often it fails in between."""

@@ -8,6 +8,7 @@ from typing import Any
 from core.errors import ModelMissing
 from core.settings import TranscriptionSettings
 from transcription.engine import Engine, Heard, Samples, Word
+from transcription.engines.languages import primary
 
 
 class WhisperEngine(Engine):
@@ -43,7 +44,7 @@ class WhisperEngine(Engine):
     def _words(self, samples: Samples, language: str | None) -> Heard:
         segments, info = self._load().transcribe(
             samples,
-            language=language,
+            language=primary(language) if language is not None else None,
             word_timestamps=True,
             vad_filter=True,
             vad_parameters={"min_silence_duration_ms": 500, "speech_pad_ms": 200},
