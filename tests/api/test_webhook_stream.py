@@ -11,10 +11,12 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlmodel import func, select
 
 from api.app import create_app
 from core.accounts.models import Team
 from core.accounts.service import create_team, mint_key, revoke_key, webhook_secrets
+from core.database import Database
 from core.jobs.lifecycle import Status
 from core.jobs.rows import locked_job
 from core.settings import Settings
@@ -24,6 +26,7 @@ from core.webhooks.signing import verify
 from tests.api.conftest import Api, LoggingDispatcher, key_of, public
 from tests.support.api_server import running_api
 from tests.support.jobs import JobBook
+from tests.support.postgres import TestServer
 
 pytestmark = pytest.mark.integration
 
@@ -162,6 +165,22 @@ async def test_what_commits_late_is_not_passed_over(api: Api, origin: str) -> No
     async with listening(origin, key, heard[0].id) as listener:
         await listener.next()
         assert (await listener.next()).id == heard[1].id
+
+
+async def test_long_transactions_of_other_databases_hold_nothing_up(
+    api: Api, origin: str, postgres: TestServer
+) -> None:
+    """Prefect's database is on the same server."""
+    elsewhere = Database(postgres.url(postgres.create_database()))
+    async with (
+        listening(origin, await key_of(api.book, livemode=True)) as listener,
+        elsewhere.begin() as session,
+    ):
+        await session.exec(select(func.pg_current_xact_id()))
+        await listener.next()
+        job = await api.live_job(Status.JOINING)
+        assert (await listener.next()).data["jobId"] == job.id
+    await elsewhere.close()
 
 
 async def test_others_are_not_heard(api: Api, origin: str) -> None:
