@@ -1,4 +1,4 @@
-"""Another transcript of a recording, or a first one that nobody waited for (D18)."""
+"""Another transcript of a recording, or a first one that nobody waited for (API-86, D18)."""
 
 from __future__ import annotations
 
