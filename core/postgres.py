@@ -196,6 +196,7 @@ class PrivatePostgres:
     def _connect(self, database: str) -> psycopg.Connection[tuple[Any, ...]]:
         return psycopg.connect(
             host=str(self._folder),
+            port=self._options.get("port", "5432"),
             user=SUPERUSER,
             dbname=database,
             autocommit=True,
