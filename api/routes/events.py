@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from api.dependencies import OwnedJob, ServicesDep
 from api.live_events import Cursor, LiveEvent, live_events
 from api.schemas.errors import ErrorOut
+from api.schemas.streams import EVENT
 from api.services import Services
 
 router = APIRouter(
@@ -31,7 +32,7 @@ router = APIRouter(
             "bot has answered a verb. `consent`: somebody has answered the request to record. "
             "`competing_bot`: another notetaker is in the room. The stream ends after the "
             "terminal status.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": EVENT}},
         }
     },
 )

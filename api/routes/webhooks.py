@@ -25,6 +25,7 @@ from api.schemas.deliveries import (
     WebhookSettingsIn,
 )
 from api.schemas.errors import ErrorOut
+from api.schemas.streams import EVENT
 from api.webhook_stream import webhook_stream
 from core.accounts.models import Team
 from core.errors import BadInput, Issue
@@ -137,7 +138,7 @@ async def replay(body: ReplayIn, member: MemberDep, services: ServicesDep) -> Re
             "description": "`ready` first, then a `delivery` for each event of the team's jobs, "
             "also of jobs without an address: `{deliveryId, jobId, event, method, url, headers, "
             "body}`. `Last-Event-ID` takes up where a stream broke off.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": EVENT}},
         }
     },
 )
