@@ -49,7 +49,7 @@ TOKEN = {"botToken": "t", "guildId": "123456789012345678", "channelId": "2234567
         ({"url": MEET, "metadata": {"a": "\u0000"}}, ["metadata"]),
         ({"url": MEET, "recording": {"fps": 31}}, ["recording", "fps"]),
         ({"url": MEET, "recording": {"video": "all"}}, ["recording", "video"]),
-        ({"url": MEET, "transcription": {"mode": "byok"}}, ["transcription", "mode"]),
+        ({"url": MEET, "transcription": {"mode": "byok"}}, ["transcription", "provider"]),
         ({"url": MEET, "transcription": {"provider": "deepgram"}}, ["transcription"]),
         ({"url": MEET, "meetingPassword": ""}, ["meetingPassword"]),
         ({"url": DISCORD}, ["discord", "botToken"]),

@@ -34,10 +34,21 @@ def test_what_other_rounds_do_to_the_product_is_told_apart(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Two at once: a database that stands still delays both."""
-    monkeypatch.setattr(inject, "_struck", [("job_1", 100.0), ("job_2", 90.0), ("job_2", 300.0)])
+    struck = [
+        ("job_1", Fault.DATABASE, 100.0),
+        ("job_2", Fault.RECEIVER, 90.0),
+        ("job_2", Fault.STORAGE, 300.0),
+    ]
+    monkeypatch.setattr(inject, "_struck", struck)
     assert inject.borne_seconds("job_1", since=95, until=200) == 10
     assert inject.borne_seconds("job_2", since=95, until=200) == 15
     assert inject.borne_seconds("job_2", since=200, until=400) == 0
+    # What lasts into a round, or ended just before it, counts as its own.
+    assert inject.struck(Fault.RECEIVER, since=104)
+    assert not inject.struck(Fault.RECEIVER, since=150)
+    assert inject.unstored_seconds(307) == 7
+    assert inject.unstored_seconds(318) == inject.OUTAGE_SECONDS
+    assert inject.unstored_seconds(330) == 0
 
 
 def test_of_measured_values_the_spread_names_those_that_occurred() -> None:

@@ -31,10 +31,11 @@ async def book(database: Database, box: SecretBox, clock: ManualClock) -> JobBoo
 
 
 @pytest.fixture
-def settings(database_url: SecretStr, tmp_path: Path) -> Settings:
+def settings(database_url: SecretStr, encryption_key: SecretStr, tmp_path: Path) -> Settings:
     return Settings(
         data_dir=tmp_path,
         database_url=database_url,
+        encryption_keys=(encryption_key,),
         storage=StorageSettings(link_secret=SecretStr("s")),
     )
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from core.dispatch.queues import QUEUE_PRIORITIES
 from core.settings import PrefectSettings, Settings, WorkerSettings
 from flows import reconcile, resume_uploads
-from flows.worker import HOUSEKEEPING, MEETING, UPLOADS
+from flows.worker import HOUSEKEEPING, MEETING, TRANSCRIBE, UPLOADS
 from meetbot_server.cli import app
 
 pytestmark = pytest.mark.unit
@@ -103,7 +103,7 @@ def test_every_deployment_runs_a_flow_that_workers_know_in_a_queue_that_they_ask
         names[deployment["name"]] = flow.name
         assert deployment["work_pool"]["name"] == PrefectSettings().work_pool
         assert deployment["work_pool"]["work_queue_name"] in QUEUE_PRIORITIES
-    assert set(names.values()) == {*HOUSEKEEPING, MEETING, UPLOADS}
+    assert set(names.values()) == {*HOUSEKEEPING, MEETING, TRANSCRIBE, UPLOADS}
     assert PrefectSettings().deployment == f"{names['meeting']}/meeting"
     assert f"{names['uploads']}/uploads" == resume_uploads.DEPLOYMENT
 
