@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from email import message_from_bytes
-from email.message import Message
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult, LoginPassword
 from pydantic import SecretStr
 
 from core.errors import Unavailable
 from core.mail import LogMailer, NoMailer, SmtpMailer, create_mailer
 from core.settings import MailSettings
-from tests.support.ports import free_port
+from tests.support.mailbox import Mailbox, running_mailbox
 
 pytestmark = [
     pytest.mark.integration,
@@ -24,52 +20,24 @@ pytestmark = [
 ]
 
 
-class Inbox:
-    """What a server was handed."""
-
-    def __init__(self) -> None:
-        self.mails: list[tuple[str, list[str], Message]] = []
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
-        self.mails.append(
-            (envelope.mail_from, envelope.rcpt_tos, message_from_bytes(envelope.content))
-        )
-        return "250 OK"
-
-
-def check(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
-    good = isinstance(data, LoginPassword) and (data.login, data.password) == (b"me", b"secret")
-    return AuthResult(success=good)
-
-
 @pytest.fixture
-def inbox() -> Iterator[tuple[Inbox, MailSettings]]:
-    handler, port = Inbox(), free_port()
-    controller = Controller(
-        handler,
-        hostname="127.0.0.1",
-        port=port,
-        authenticator=check,
-        auth_required=True,
-        auth_require_tls=False,
-    )
-    controller.start()
-    settings = MailSettings(
-        host="127.0.0.1",
-        port=port,
-        user="me",
-        password=SecretStr("secret"),
-        sender="meetbot <hello@meetbot.example>",
-        security="none",
-        timeout_seconds=5,
-    )
-    try:
-        yield handler, settings
-    finally:
-        controller.stop()
+def inbox() -> Iterator[tuple[Mailbox, MailSettings]]:
+    with running_mailbox("me", "secret") as mailbox:
+        yield (
+            mailbox,
+            MailSettings(
+                host="127.0.0.1",
+                port=mailbox.port,
+                user="me",
+                password=SecretStr("secret"),
+                sender="meetbot <hello@meetbot.example>",
+                security="none",
+                timeout_seconds=5,
+            ),
+        )
 
 
-async def test_a_mail_arrives_as_it_was_written(inbox: tuple[Inbox, MailSettings]) -> None:
+async def test_a_mail_arrives_as_it_was_written(inbox: tuple[Mailbox, MailSettings]) -> None:
     received, settings = inbox
     await SmtpMailer(settings).send("ada@example.com", "Your login link", "Zum Login: äöü\n")
     sender, recipients, mail = received.mails[0]
@@ -93,7 +61,7 @@ async def test_a_mail_arrives_as_it_was_written(inbox: tuple[Inbox, MailSettings
     ids=["password", "nobody", "no-starttls", "no-tls"],
 )
 async def test_a_mail_that_is_not_taken_is_an_error(
-    inbox: tuple[Inbox, MailSettings], changes: dict[str, Any]
+    inbox: tuple[Mailbox, MailSettings], changes: dict[str, Any]
 ) -> None:
     received, settings = inbox
     with pytest.raises(Unavailable, match="mail server"):
