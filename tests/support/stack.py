@@ -31,7 +31,9 @@ from meetbot_server.demo.receiver import WebhookReceiver
 from meetbot_server.demo.run import api_client, demo_settings
 from meetbot_server.stack import Stack
 from sandbox.client import SandboxClient
+from tests.support.canaries import settings_secrets, with_canaries
 from tests.support.gate import Gate
+from tests.support.mailbox import Mailbox, running_mailbox
 from tests.support.s3_server import running_s3_server
 from tests.support.speech import tiny_model
 
@@ -59,6 +61,7 @@ class RunningStack:
     storage_gate: Gate
     sandbox_gate: Gate
     receiver_gate: Gate
+    mailbox: Mailbox
     links: Path
 
     @property
@@ -69,16 +72,9 @@ class RunningStack:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What no log, parameter or artifact may show."""
-        known = (
-            self.team.test_key,
-            self.team.live_key,
-            self.team.webhook_secret,
-            self.settings.storage.secret_access_key,
-            self.settings.sandbox.admin_token,
-            self.settings.prefect.auth,
-            *self.settings.encryption_keys,
-        )
-        return tuple(secret.get_secret_value() for secret in known if secret is not None)
+        team = (self.team.test_key, self.team.live_key, self.team.webhook_secret)
+        known = settings_secrets(self.settings).values()
+        return (*known, *(secret.get_secret_value() for secret in team))
 
     @contextmanager
     def broken_browser(self) -> Iterator[None]:
@@ -140,7 +136,11 @@ async def _start(root: Path, exits: AsyncExitStack) -> RunningStack:
     receiver = await exits.enter_async_context(WebhookReceiver())
     storage_gate = _gate(exits, s3.endpoint)
     receiver_gate = _gate(exits, receiver.origin)
-    base = demo_settings(Settings(data_dir=root), receiver_gate.origin)
+    base = with_canaries(
+        demo_settings(Settings(data_dir=root), receiver_gate.origin, storage_gate.origin)
+    )
+    assert base.mail.password is not None
+    mailbox = exits.enter_context(running_mailbox("e2e", base.mail.password.get_secret_value()))
     sandbox_gate = _gate(exits, base.sandbox.origin)
     bucket = s3.bucket(BUCKET)
     settings = base.model_copy(
@@ -156,6 +156,19 @@ async def _start(root: Path, exits: AsyncExitStack) -> RunningStack:
             ),
             "transcription": base.transcription.model_copy(update={"model": str(links / "model")}),
             "webhooks": base.webhooks.model_copy(update={"first_retry_seconds": 1}),
+            "mail": base.mail.model_copy(
+                update={
+                    "host": "127.0.0.1",
+                    "port": mailbox.port,
+                    "user": "e2e",
+                    "security": "none",
+                }
+            ),
+            # Stripe is away for good; nobody is refused for it.
+            "billing": base.billing.model_copy(
+                update={"enabled": False, "stripe_api": "http://127.0.0.1:9"}
+            ),
+            "login": base.login.model_copy(update={"google_client_id": "e2e"}),
         }
     )
     stack = await exits.enter_async_context(Stack(settings, clock))
@@ -185,6 +198,7 @@ async def _start(root: Path, exits: AsyncExitStack) -> RunningStack:
         storage_gate=storage_gate,
         sandbox_gate=sandbox_gate,
         receiver_gate=receiver_gate,
+        mailbox=mailbox,
         links=links,
     )
 
@@ -216,8 +230,6 @@ def _storage(base: StorageSettings, bucket: Bucket, endpoint: str) -> StorageSet
             "bucket": bucket.name,
             "endpoint": endpoint,
             "region": bucket.region,
-            "access_key_id": SecretStr("e2e-access-key"),
-            "secret_access_key": SecretStr("e2e-storage-secret"),
             "force_path_style": True,
             # Six retries then take six seconds.
             "first_retry_seconds": 0.1,
