@@ -240,8 +240,8 @@ async def _look_around(
     assert product.settings.api.admin_token is not None
     admin = product.settings.api.admin_token.get_secret_value()
     async with _client(product, admin) as operator:
-        for page in ("teams", "users", "keys"):
-            told.answers.append((f"admin {page}", (await operator.get(f"/admin/{page}")).text))
+        for page in ("api/v1/admin/host", "metrics"):
+            told.answers.append((page, (await operator.get(f"/{page}")).text))
     async with _client(product, f"{told.secrets['API key live']}x") as nobody:
         refused = await nobody.get("/api/v1/jobs")
         assert refused.status_code == 401
