@@ -253,7 +253,7 @@ async def test_every_sealed_column_holds_a_canary(product: RunningStack, told: T
     box = SecretBox(product.settings.encryption_keys)
     async with product.database.begin() as session:
         for column in sealing.sealed_columns(metadata):
-            statement = select(column).where(column.is_not(None))  # type: ignore[call-overload]
+            statement = select(column).where(column.is_not(None))
             rows = (await session.exec(statement)).all()
             opened = "\n".join(box.open(one).get_secret_value() for one in rows)
             assert in_text(told.secrets, opened), f"no canary in {column.table.name}.{column.name}"
