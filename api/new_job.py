@@ -89,6 +89,7 @@ def _detected(
         sandbox_origin=settings.sandbox.origin,
         livemode=caller.livemode,
         trusted_origins=settings.trusted_origins,
+        jitsi_server_url=settings.jitsi_server_url,
     )
     return detect(body.meeting_url, platform=body.platform, metadata=metadata, context=context)
 

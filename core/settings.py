@@ -11,7 +11,7 @@ import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AnyHttpUrl, BaseModel, Field, HttpUrl, SecretStr, field_validator
+from pydantic import AliasChoices, AnyHttpUrl, BaseModel, Field, HttpUrl, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.prices import PriceList
@@ -25,6 +25,12 @@ def _comma_list(value: object) -> object:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
+
+
+def _check_origin(origin: str) -> None:
+    url = AnyHttpUrl(origin)
+    if url.path not in (None, "/") or url.query or origin.endswith("/"):
+        raise ValueError(f"{origin!r} is not an origin; write it as scheme://host[:port]")
 
 
 class ApiSettings(BaseModel):
@@ -293,7 +299,9 @@ class LifecycleSettings(BaseModel):
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="MEETBOT_", env_nested_delimiter="__")
+    model_config = SettingsConfigDict(
+        env_prefix="MEETBOT_", env_nested_delimiter="__", populate_by_name=True
+    )
 
     # Everything this machine keeps: embedded database, work files, local storage, logs.
     data_dir: Path = Path(".meetbot")
@@ -302,6 +310,11 @@ class Settings(BaseSettings):
     encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     # Exact origins exempt from "https and public addresses only" (design.md D13).
     trusted_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    # Whose server opens all Jitsi meetings, unless a job names its own (PL-41).
+    jitsi_server_url: Annotated[
+        str | None,
+        Field(validation_alias=AliasChoices("MEETBOT_JITSI_SERVER_URL", "JITSI_SERVER_URL")),
+    ] = None
     # Where this deployment is; jobs carry it (RG-01).
     region: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")] = "eu"
 
@@ -330,9 +343,14 @@ class Settings(BaseSettings):
     @classmethod
     def _origins_only(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:
-            url = AnyHttpUrl(origin)
-            if url.path not in (None, "/") or url.query or origin.endswith("/"):
-                raise ValueError(f"{origin!r} is not an origin; write it as scheme://host[:port]")
+            _check_origin(origin)
+        return value
+
+    @field_validator("jitsi_server_url")
+    @classmethod
+    def _origin_only(cls, value: str | None) -> str | None:
+        if value is not None:
+            _check_origin(value)
         return value
 
     @property

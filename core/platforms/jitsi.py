@@ -4,8 +4,25 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from urllib.parse import SplitResult, urlunsplit
 
 from core.platforms.spec import Capabilities, PlatformSpec
+
+# Values are JSON. The name is typed at the door, where the others see it come from (PL-05).
+_CONFIG: Final = (
+    "config.defaultLanguage=%22en%22",
+    "config.disableDeepLinking=true",
+    "config.startWithAudioMuted=true",
+    "config.startWithVideoMuted=true",
+)
+
+
+def _web_url(parts: SplitResult) -> str:
+    """With the client's configuration in the hash; what the link sets else stays."""
+    ours = {item.partition("=")[0] for item in _CONFIG}
+    given = [one for one in parts.fragment.split("&") if one and one.partition("=")[0] not in ours]
+    return urlunsplit(parts._replace(fragment="&".join((*given, *_CONFIG))))
+
 
 JITSI: Final = PlatformSpec(
     slug="jitsi",
@@ -17,6 +34,13 @@ JITSI: Final = PlatformSpec(
     examples={
         "https://meet.jit.si/cs101": "cs101",
         "https://meet.jit.si/team/cs101#config.startWithAudioMuted=true": "cs101",
+    },
+    web_url=_web_url,
+    opened={
+        "https://meet.jit.si/cs101": "https://meet.jit.si/cs101#" + "&".join(_CONFIG),
+        "https://meet.jit.si/team/cs101#config.startWithAudioMuted=false&config.x=1": (
+            "https://meet.jit.si/team/cs101#" + "&".join(("config.x=1", *_CONFIG))
+        ),
     },
     near_misses=(
         "https://meet.jit.si/",

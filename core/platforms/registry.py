@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit
 
 from core.errors import BadInput, Issue
 from core.network.addresses import is_trusted, origin_of
@@ -18,6 +18,7 @@ from core.platforms.spec import PlatformSpec, Slug
 from core.platforms.teams import TEAMS
 from core.platforms.webex import WEBEX
 from core.platforms.whereby import WHEREBY
+from core.platforms.wrapping import unwrap
 from core.platforms.zoom import ZOOM
 
 # The order of detection.
@@ -43,7 +44,8 @@ _UNSAFE: Final = re.compile(r"[\s\\\x00-\x1f\x7f]")
 
 @dataclass(frozen=True)
 class Detected:
-    """`url` is what a bot opens; it differs from the submitted one for a Jitsi server override.
+    """`url` is what a bot opens: the web client's address of what was submitted, unwrapped, and on
+    another server where a Jitsi job or the operator says so.
 
     `engine` is set where the request asked for one by name (`zoom_sdk`). `room` names the
     meeting on its platform, None when an explicit platform was given for an unusual URL.
@@ -97,7 +99,8 @@ def detect(
     Raises:
         BadInput: with one issue on `meetingUrl` or `platform` that says what to do.
     """
-    url = url.strip()
+    _check_length(url)
+    url = unwrap(url)
     parts = _split(url)
     explicit = parse_platform(platform) if platform is not None else None
     if _in_sandbox(url, context):
@@ -119,14 +122,19 @@ def detect(
     if spec is DISCORD and room is None:
         raise _bad("meetingUrl", "invalid_meeting_url", f"For {spec.title} use {spec.forms}.")
     server = server or context.jitsi_server_url
-    opened = _on_server(parts, server) if slug == "jitsi" and server else url
+    if slug == "jitsi" and server:
+        parts = _on_server(parts, server)
+    opened = url if room is None and not server else spec.web_url(parts)
     return Detected(platform=slug, url=opened, room=room, engine=engine)
 
 
-def _split(url: str) -> SplitResult:
-    if not 1 <= len(url) <= MAX_URL_LENGTH:
+def _check_length(url: str) -> None:
+    if not 1 <= len(url.strip()) <= MAX_URL_LENGTH:
         message = f"meetingUrl must have 1 to {MAX_URL_LENGTH} characters."
         raise _bad("meetingUrl", "invalid_url", message)
+
+
+def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         valid = bool(parts.scheme and parts.hostname) and parts.port != 0
@@ -201,9 +209,10 @@ def _job_server(metadata: Mapping[str, Any] | None, context: DetectionContext) -
     return origin
 
 
-def _on_server(parts: SplitResult, server: str) -> str:
+def _on_server(parts: SplitResult, server: str) -> SplitResult:
+    """Another scheme, host and port; the path stays (PL-41)."""
     own = urlsplit(server)
-    return urlunsplit((own.scheme, own.netloc, parts.path, parts.query, parts.fragment))
+    return parts._replace(scheme=own.scheme, netloc=own.netloc)
 
 
 def _bad(field: str, code: str, message: str) -> BadInput:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, urlunsplit
 
 Slug = Literal["meet", "teams", "zoom", "webex", "whereby", "jitsi", "discord", "sandbox"]
 
@@ -28,14 +28,22 @@ class Capabilities:
     share_video: bool = False
 
 
+def as_given(parts: SplitResult) -> str:
+    """For platforms whose links are their rooms' pages."""
+    return urlunsplit(parts)
+
+
 @dataclass(frozen=True)
 class PlatformSpec:
     """One platform.
 
     `hosts` own their sub-domains. `rooms` are matched against `location_of` the URL, from its
     start; group `room` names the meeting. `forms` are the URL forms in words, for error messages.
-    `examples` maps URLs that must be claimed to the room they name; `near_misses` must be claimed
-    by no platform. `aliases` are other names in requests, with the engine that they ask for.
+    `web_url` makes of a URL the one that a guest's browser opens, without a detour
+    over the platform's own application.
+    `examples` maps URLs that must be claimed to the room they name, and `opened` some of them to
+    what a bot opens for them; `near_misses` must be claimed by no platform. `aliases` are other
+    names in requests, with the engine that they ask for.
     """
 
     slug: Slug
@@ -47,6 +55,8 @@ class PlatformSpec:
     near_misses: tuple[str, ...]
     capabilities: Capabilities
     aliases: Mapping[str, str | None] = field(default_factory=dict)
+    web_url: Callable[[SplitResult], str] = as_given
+    opened: Mapping[str, str] = field(default_factory=dict)
     entry_delay_seconds: int = 600
     scheme: str = "https"
 

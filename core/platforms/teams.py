@@ -2,15 +2,107 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import json
 import re
 from typing import Final
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode
 
 from core.platforms.spec import Capabilities, PlatformSpec
+
+_MOST_DECODINGS: Final = 3
+_THREAD: Final = re.compile(r"/l/meetup-join/(?P<thread>[^/?#]+)(?:/(?P<message>[^/?#]+))?")
+_NUMBER: Final = re.compile(r"/meet/(?P<number>\d+)")
+
+
+def _decoded(text: str) -> str:
+    """Mail programs and redirects encode what is encoded already."""
+    for _ in range(_MOST_DECODINGS):
+        again = unquote(text)
+        if again == text:
+            break
+        text = again
+    return text
+
+
+def _web_url(parts: SplitResult) -> str:
+    """The web client's page for a guest, which asks for no application.
+
+    The meeting is a part of the page's hash: either a thread with its context, or a number with
+    its passcode.
+    """
+    host = parts.hostname or ""
+    inner = _meeting_path(parts)
+    path, _, query = inner.partition("?")
+    given = dict(parse_qsl(query))
+    if found := _THREAD.search(path):
+        thread, message = _decoded(found["thread"]), _decoded(found["message"] or "0")
+        route = f"/l/meetup-join/{quote(thread, safe='')}/{quote(message, safe='')}"
+        kept = {"context": _decoded(given["context"])} if "context" in given else {}
+    elif found := _NUMBER.search(path):
+        route = f"/meet/{found['number']}"
+        kept = {"p": given["p"]} if "p" in given else {}
+    else:
+        return parts.geturl()
+    asked = urlencode({**kept, "anon": "true"}, quote_via=quote)
+    return f"https://{host}/v2/?meetingjoin=true#{route}?{asked}"
+
+
+def _meeting_path(parts: SplitResult) -> str:
+    """Path and query of the meeting itself, whichever page of Teams the link leads to first."""
+    given = dict(parse_qsl(parts.query))
+    if parts.path.startswith("/dl/launcher/"):
+        return _decoded_path(given.get("url", ""))
+    if parts.path.startswith("/light-meetings/"):
+        return _from_coordinates(given.get("coords", ""))
+    if parts.path.rstrip("/") == "/v2":
+        return parts.fragment
+    return f"{parts.path}?{parts.query}"
+
+
+def _decoded_path(url: str) -> str:
+    """Of `/_#/l/meetup-join/...`; only the marks that part it are decoded, once more if needed."""
+    for _ in range(_MOST_DECODINGS):
+        if "#/" in url:
+            break
+        url = unquote(url)
+    return url.partition("#")[2]
+
+
+def _from_coordinates(text: str) -> str:
+    """What a link to the light client says about its meeting, in base64."""
+    try:
+        said = json.loads(base64.b64decode(_decoded(text) + "=" * (-len(text) % 4)))
+        thread = said["conversationId"]
+        message = said.get("messageId", "0")
+        tenant = {"Tid": said["tenantId"], "Oid": said["organizerId"]}
+        context = json.dumps(tenant, separators=(",", ":"))
+    except (ValueError, KeyError, TypeError, AttributeError, binascii.Error):
+        return ""
+    path = f"/l/meetup-join/{quote(str(thread), safe='')}/{quote(str(message), safe='')}"
+    return f"{path}?{urlencode({'context': context})}"
+
+
+_OPENED_THREAD: Final = (
+    "/v2/?meetingjoin=true#/l/meetup-join/19%3Ameeting_Yz%40thread.v2/0"
+    "?context=%7B%22Tid%22%3A%22t-1%22%2C%22Oid%22%3A%22o-1%22%7D&anon=true"
+)
+_COORDS: Final = base64.b64encode(
+    json.dumps(
+        {
+            "conversationId": "19:meeting_Yz@thread.v2",
+            "messageId": "0",
+            "tenantId": "t-1",
+            "organizerId": "o-1",
+        }
+    ).encode()
+).decode()
 
 TEAMS: Final = PlatformSpec(
     slug="teams",
     title="Microsoft Teams",
-    hosts=("teams.microsoft.com", "teams.live.com"),
+    hosts=("teams.microsoft.com", "teams.live.com", "teams.microsoft.us"),
     rooms=(
         re.compile(r"//[^/]+/l/meetup-join/(?P<room>[^/?#]+)"),
         re.compile(r"//[^/]+/meet/(?P<room>\d+)/?(?:[?#]|$)"),
@@ -42,6 +134,33 @@ TEAMS: Final = PlatformSpec(
             "https://teams.microsoft.com/dl/launcher/launcher.html"
             "?url=%2F_%23%2Fl%2Fmeetup-join%2F19%3Am%2F0"
         ): "19%3Am%2F0",
+        "https://dod.teams.microsoft.us/meet/2123456789012": "2123456789012",
+        f"https://teams.microsoft.com/light-meetings/launch?agent=web&coords={_COORDS}": _COORDS,
+    },
+    web_url=_web_url,
+    opened={
+        (
+            "https://teams.microsoft.com/l/meetup-join/19%3ameeting_Yz%40thread.v2/0"
+            "?context=%7b%22Tid%22%3a%22t-1%22%2c%22Oid%22%3a%22o-1%22%7d"
+        ): f"https://teams.microsoft.com{_OPENED_THREAD}",
+        (
+            "https://teams.microsoft.com/l/meetup-join/19%25253ameeting_Yz%252540thread.v2/0"
+            "?context=%257B%2522Tid%2522%253A%2522t-1%2522%252C%2522Oid%2522%253A%2522o-1%2522%257D"
+        ): f"https://teams.microsoft.com{_OPENED_THREAD}",
+        (
+            "https://teams.microsoft.us/dl/launcher/launcher.html?url=%2F_%23%2Fl%2Fmeetup-join"
+            "%2F19%3Ameeting_Yz%40thread.v2%2F0%3Fcontext%3D%257B%2522Tid%2522%253A%2522t-1%2522"
+            "%252C%2522Oid%2522%253A%2522o-1%2522%257D%26anon%3Dtrue&type=meetup-join&directDl=true"
+        ): f"https://teams.microsoft.us{_OPENED_THREAD}",
+        f"https://teams.microsoft.com/light-meetings/launch?coords={_COORDS}": (
+            f"https://teams.microsoft.com{_OPENED_THREAD}"
+        ),
+        "https://teams.microsoft.com/dl/launcher/launcher.html?url=/_%23/meet/2123?p=Ab3": (
+            "https://teams.microsoft.com/v2/?meetingjoin=true#/meet/2123?p=Ab3&anon=true"
+        ),
+        "https://teams.live.com/meet/9312345678901?p=x&launchAgent=mail": (
+            "https://teams.live.com/v2/?meetingjoin=true#/meet/9312345678901?p=x&anon=true"
+        ),
     },
     near_misses=(
         "https://teams.microsoft.com/",

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from urllib.parse import SplitResult, urlunsplit
 
 from core.platforms.spec import Capabilities, PlatformSpec
+
+
+def _web_url(parts: SplitResult) -> str:
+    """Without the request to open the application."""
+    kept = [one for one in parts.query.split("&") if one.partition("=")[0] != "launchApp"]
+    return urlunsplit(parts._replace(query="&".join(kept)))
+
 
 WEBEX: Final = PlatformSpec(
     slug="webex",
@@ -13,7 +21,9 @@ WEBEX: Final = PlatformSpec(
     hosts=("webex.com",),
     rooms=(
         re.compile(r"//[^/]+/meet/(?P<room>[^/?#]+)/?(?:[?#]|$)"),
-        re.compile(r"//[^/]+/[\w.-]+/j\.php\?(?:.*&)?MTID=(?P<room>\w+)", re.IGNORECASE),
+        re.compile(r"//[^/]+/weblink/register/(?P<room>\w+)/?(?:[?#]|$)"),
+        re.compile(r"//web\.webex\.com/meetings/(?P<room>[\w.-]+)/?(?:[?#]|$)"),
+        re.compile(r"//[^/]+/[\w.-]+/(?:e/)?j\.php\?(?:.*&)?MTID=(?P<room>\w+)", re.IGNORECASE),
         re.compile(
             r"//[^/]+/(?:wbxmjrn|wbxmjs/joinservice|webappng)/sites/[\w.-]+/"
             r"(?:meeting/(?:(?:info|download|register)/)?)?(?P<room>[\w.-]+)"
@@ -30,6 +40,15 @@ WEBEX: Final = PlatformSpec(
         "https://acme.webex.com/webappng/sites/acme/meeting/info/0123abc?MTID=m1": "0123abc",
         "https://acme.webex.com/wbxmjs/joinservice/sites/acme/meeting/download/0123abc": "0123abc",
         "https://meet123.webex.com/meet/pr1234567890": "pr1234567890",
+        "https://acme.webex.com/acme/e/j.php?MTID=m0123abc": "m0123abc",
+        "https://acme.webex.com/weblink/register/r0123abc": "r0123abc",
+        "https://web.webex.com/meetings/0123abc": "0123abc",
+    },
+    web_url=_web_url,
+    opened={
+        "https://acme.webex.com/webappng/sites/acme/meeting/info/0123abc?launchApp=true&MTID=m1": (
+            "https://acme.webex.com/webappng/sites/acme/meeting/info/0123abc?MTID=m1"
+        ),
     },
     near_misses=(
         "https://evilwebex.com/meet/jane",

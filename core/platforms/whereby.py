@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlunsplit
 
 from core.platforms.spec import Capabilities, PlatformSpec
+
+# In English, with nothing on, and without effects on a camera that stays off.
+_OPTIONS: Final = {"audio": "off", "video": "off", "background": "off", "lang": "en"}
+
+
+def _web_url(parts: SplitResult) -> str:
+    """With the page's own options; what the link says else, such as `roomKey`, stays."""
+    given = parse_qsl(parts.query, keep_blank_values=True)
+    kept = [(key, value) for key, value in given if key not in _OPTIONS]
+    return urlunsplit(parts._replace(query=urlencode([*kept, *_OPTIONS.items()])))
+
 
 WHEREBY: Final = PlatformSpec(
     slug="whereby",
@@ -21,6 +33,12 @@ WHEREBY: Final = PlatformSpec(
     examples={
         "https://whereby.com/team-sync": "team-sync",
         "https://acme.whereby.com/0123-abc?roomKey=k": "0123-abc",
+    },
+    web_url=_web_url,
+    opened={
+        "https://acme.whereby.com/0123-abc?roomKey=k&video=on#x": (
+            "https://acme.whereby.com/0123-abc?roomKey=k&audio=off&video=off&background=off&lang=en#x"
+        ),
     },
     near_misses=(
         "https://evilwhereby.com/team-sync",

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from urllib.parse import quote
+
 import pytest
+from pydantic import ValidationError
 
 from core.errors import BadInput
 from core.platforms.registry import (
@@ -13,6 +17,7 @@ from core.platforms.registry import (
     parse_platform,
     spec_of,
 )
+from core.settings import Settings
 
 pytestmark = pytest.mark.unit
 
@@ -21,6 +26,27 @@ LIVE_KEY = DetectionContext(sandbox_origin="http://127.0.0.1:8081", livemode=Tru
 
 EXAMPLES = [(spec.slug, url, room) for spec in PLATFORMS for url, room in spec.examples.items()]
 NEAR_MISSES = [url for spec in PLATFORMS for url in spec.near_misses]
+OPENED = [(spec.slug, url, web) for spec in PLATFORMS for url, web in spec.opened.items()]
+
+
+def encoded(url: str) -> str:
+    return quote(url, safe="")
+
+
+# How links come in mails and calendars.
+WRAPPINGS: list[Callable[[str], str]] = [
+    lambda url: f"  {url} ",
+    lambda url: f"<{url}>",
+    lambda url: f"({url}).",
+    lambda url: f"{url}>",
+    lambda url: encoded(url),
+    lambda url: encoded(encoded(encoded(url))),
+    lambda url: f"https://www.google.com/url?q={encoded(url)}&sa=D&source=calendar",
+    lambda url: f"https://eur01.safelinks.protection.outlook.com/?url={encoded(url)}&data=05",
+    lambda url: (
+        f"https://www.google.com/url?q={encoded(f'https://www.google.com/url?q={encoded(url)}')}"
+    ),
+]
 
 
 def refused(url: str, **options: object) -> tuple[tuple[str | int, ...], str]:
@@ -34,7 +60,43 @@ def refused(url: str, **options: object) -> tuple[tuple[str | int, ...], str]:
 @pytest.mark.parametrize(("slug", "url", "room"), EXAMPLES)
 def test_every_example_is_claimed_by_its_owner(slug: str, url: str, room: str) -> None:
     found = detect(url, context=TEST_KEY)
-    assert (found.platform, found.room, found.url) == (slug, room, url)
+    assert (found.platform, found.room) == (slug, room)
+
+
+@pytest.mark.parametrize(("slug", "url", "opened"), OPENED)
+def test_the_web_clients_own_address_is_opened(slug: str, url: str, opened: str) -> None:
+    found = detect(url, context=TEST_KEY)
+    assert (found.platform, found.url) == (slug, opened)
+
+
+@pytest.mark.parametrize(("slug", "url", "opened"), OPENED)
+def test_what_is_opened_is_opened_as_it_is(slug: str, url: str, opened: str) -> None:
+    """A job that is made of another one's address leads to the same page."""
+    assert detect(opened, context=TEST_KEY).url == opened
+
+
+@pytest.mark.parametrize("wrap", WRAPPINGS)
+@pytest.mark.parametrize(("slug", "url"), [(slug, url) for slug, url, _ in EXAMPLES])
+def test_wrapped_links_are_unwrapped(slug: str, url: str, wrap: Callable[[str], str]) -> None:
+    wrapped, plain = detect(wrap(url), context=TEST_KEY), detect(url, context=TEST_KEY)
+    assert wrapped == plain
+
+
+@pytest.mark.parametrize("wrap", WRAPPINGS)
+@pytest.mark.parametrize("url", NEAR_MISSES)
+def test_no_wrapping_makes_a_near_miss_a_meeting(url: str, wrap: Callable[[str], str]) -> None:
+    assert refused(wrap(url))[0] == ("meetingUrl",)
+
+
+def test_a_redirect_to_nowhere_is_no_meeting() -> None:
+    assert refused("https://www.google.com/url?x=1")[0] == ("meetingUrl",)
+    other = quote("https://meet.google.com/abc-defg-hij", safe="")
+    assert refused(f"https://google.com.evil.example/url?q={other}")[0] == ("meetingUrl",)
+    assert refused(f"https://www.google.com/search?q={other}")[0] == ("meetingUrl",)
+
+
+def test_a_bracket_that_the_link_opens_stays() -> None:
+    assert detect("https://meet.jit.si/a(b)", context=TEST_KEY).room == "a(b)"
 
 
 @pytest.mark.parametrize("url", NEAR_MISSES)
@@ -124,7 +186,7 @@ def test_the_sandbox_origin_comes_before_an_explicit_platform() -> None:
 def test_http_is_for_trusted_origins_only() -> None:
     trusted = DetectionContext(trusted_origins=("http://127.0.0.1:9000",))
     url = "http://127.0.0.1:9000/room"
-    assert detect(url, platform="jitsi", context=trusted).url == url
+    assert detect(url, platform="jitsi", context=trusted).url.startswith(f"{url}#")
     assert refused(url, platform="jitsi", context=LIVE_KEY)[1] == "invalid_url"
     assert refused("http://127.0.0.1:9001/x", platform="jitsi", context=trusted)[1] == "invalid_url"
 
@@ -140,13 +202,10 @@ def test_a_jitsi_server_of_the_job_replaces_the_host_and_beats_the_operators() -
     context = DetectionContext(jitsi_server_url="https://jitsi.operator.example")
     metadata = {"jitsi": {"serverUrl": "https://jitsi.eduuni.example:8443"}}
     submitted = "https://meet.jit.si/cs101#config.x=1"
-    assert (
-        detect(submitted, metadata=metadata, context=context).url
-        == "https://jitsi.eduuni.example:8443/cs101#config.x=1"
-    )
-    assert (
-        detect(submitted, context=context).url == "https://jitsi.operator.example/cs101#config.x=1"
-    )
+    found = detect(submitted, metadata=metadata, context=context)
+    assert found.url.startswith("https://jitsi.eduuni.example:8443/cs101#config.x=1&config.")
+    found = detect(submitted, context=context)
+    assert found.url.startswith("https://jitsi.operator.example/cs101#config.x=1&config.")
 
 
 def test_hosts_of_a_jitsi_server_are_jitsi() -> None:
@@ -163,3 +222,14 @@ def test_hosts_of_a_jitsi_server_are_jitsi() -> None:
 def test_a_jitsi_server_must_be_an_https_origin(server: object) -> None:
     path, _ = refused("https://meet.jit.si/a", metadata={"jitsi": {"serverUrl": server}})
     assert path == ("metadata", "jitsi", "serverUrl")
+
+
+def test_the_operators_server_is_an_origin_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """PL-41."""
+    monkeypatch.setenv("JITSI_SERVER_URL", "https://jitsi.operator.example")
+    assert Settings().jitsi_server_url == "https://jitsi.operator.example"
+    monkeypatch.setenv("JITSI_SERVER_URL", "https://jitsi.operator.example/path")
+    with pytest.raises(ValidationError, match="origin"):
+        Settings()
