@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -71,8 +72,13 @@ def api() -> None:
     from api.routes.socket import MOST_CHARACTERS
 
     settings = Settings()
+    app = create_app(settings)
+    # What was imported stays; without this it is searched for garbage again and again, which costs
+    # a page of a list a fifth of its time.
+    gc.collect()
+    gc.freeze()
     uvicorn.run(
-        create_app(settings),
+        app,
         host=settings.api.host,
         port=settings.api.port,
         log_config=None,

@@ -16,7 +16,7 @@ from api.new_job import checked_job
 from api.pagination import Cursor, Limit, decode_cursor, encode_cursor
 from api.schemas.create_job import CreateJob, ExternalId
 from api.schemas.errors import ErrorOut
-from api.schemas.jobs import JobOut, JobsPage, VerbResult
+from api.schemas.jobs import COLUMNS, JobOut, JobsPage, VerbResult
 from api.schemas.wire import MomentIn
 from api.services import Services
 from core.billing import gate
@@ -117,12 +117,16 @@ async def list_(
         caller.team_id,
         caller.livemode,
         wanted,
+        columns=COLUMNS,
         limit=limit + 1,
         before_id=before,
     )
     page = jobs[:limit]
-    more = encode_cursor(page[-1].id) if len(jobs) > limit else None
-    return JobsPage(data=[JobOut.of(job) for job in page], next_cursor=more)
+    more = encode_cursor(page[-1]["id"]) if len(jobs) > limit else None
+    return JobsPage(
+        data=[JobOut.of_columns(job) for job in page],
+        next_cursor=more,
+    )
 
 
 @router.get("/{id}", operation_id="getJob", responses=NOT_FOUND)

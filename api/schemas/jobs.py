@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from collections.abc import Mapping
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field
 
@@ -88,15 +89,19 @@ class JobOut(Response):
     @classmethod
     def of(cls, job: Job) -> Self:
         """The public view of a row; a column is never public by accident."""
-        columns = vars(job)
+        return cls.of_columns(vars(job))
+
+    @classmethod
+    def of_columns(cls, columns: Mapping[str, Any]) -> Self:
+        """The same of what `COLUMNS` names."""
         return cls.model_validate(
             {
                 **{name: columns[name] for name in _SAME},
-                "url": job.meeting_url,
-                "metadata": job.labels,
-                "failureCode": job.failure_code,
-                "failure_reason": job.failure_detail,
-                "attempt": max(1, job.fence),
+                "url": columns["meeting_url"],
+                "metadata": columns["labels"],
+                "failureCode": columns["failure_code"],
+                "failure_reason": columns["failure_detail"],
+                "attempt": max(1, columns["fence"]),
             }
         )
 
@@ -107,6 +112,8 @@ _SAME = tuple(
     for name in JobOut.model_fields
     if name not in {"url", "metadata", "failure_code_mirror", "failure_reason", "attempt"}
 )
+# What a `JobOut` is made of, for queries that read no more.
+COLUMNS: Final = (*_SAME, "labels", "fence")
 
 
 class JobsPage(Response):
