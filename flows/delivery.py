@@ -12,7 +12,7 @@ from bot.recording.bundles import journal_prefix
 from bot.recording.delivery import deliver, forget
 from bot.recording.delivery import discard as discard_delivered
 from bot.recording.finalize import finalize as make_final
-from core.errors import StorageError, TranscriptionError
+from core.errors import MeetbotError, ModelMissing, StorageError, TranscriptionError
 from core.jobs.models import Job
 from core.jobs.spec import TranscriptionOptions
 from core.recordings.manifest import (
@@ -136,6 +136,7 @@ async def hand_over(
             platform=job.platform,
             failure_code=failed,
             transcript=_state(outcome, transcript, failure),
+            transcript_failure=None if failure is None else told(failure),
             made=made,
         ),
         lambda name: storage.uri(f"{root}{name}"),
@@ -221,6 +222,13 @@ def _tracks(recording: Recording) -> list[SpeakerTrack]:
         for media in recording.media
         if media.kind == "per-speaker" and media.participant_id in people
     ]
+
+
+def told(error: MeetbotError) -> str:
+    """Why there is no transcript, for the customer; the operator's paths are none of theirs."""
+    if isinstance(error, ModelMissing):
+        return "The speech model of this installation is not available."
+    return error.message
 
 
 def _state(

@@ -7,6 +7,7 @@ import socket
 
 from core.jobs import leases
 from core.jobs.models import Job
+from core.transcripts import requests
 from flows.resources import Resources
 
 
@@ -21,7 +22,7 @@ def run_of(holder: str | None) -> str | None:
 
 
 class Deaths:
-    """What a worker says about meeting processes that it saw die."""
+    """What a worker says about processes that it saw die."""
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
@@ -46,3 +47,12 @@ class Deaths:
         """
         async with self._resources.database.begin() as session:
             await leases.expire_lease(session, job_id, holder)
+
+    async def of_transcript(self, request_id: str) -> None:
+        """End the claim of a process that made a transcript; the next attempt begins at once.
+
+        Raises:
+            Unavailable: the database is away; the claim runs out by itself.
+        """
+        async with self._resources.database.begin() as session:
+            await requests.let_go(session, request_id)

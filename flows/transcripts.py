@@ -3,6 +3,9 @@
 The request is a row; the deployment `reconcile` makes a run for each that is due. An attempt reads
 the tracks from storage, stores the transcript and then the manifest's next revision, and bills the
 add-on under that revision. What an attempt did before it died is found in the manifest.
+
+A living attempt renews its claim; one that died is followed by another within seconds. When all
+of them have failed, the manifest stops saying `pending` and says `failed`, and why.
 """
 
 from __future__ import annotations
@@ -16,19 +19,26 @@ from typing import Final
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
+from bot.racing import first_of
 from core.dispatch.prefect import PrefectDispatcher
 from core.dispatch.queues import HOUSEKEEPING
 from core.errors import (
-    MeetbotError,
     ObjectMissing,
     StaleAttempt,
     StorageError,
     TranscriptionError,
+    Unavailable,
 )
 from core.jobs.models import Job
 from core.jobs.settlement import charge_transcript
 from core.jobs.spec import TranscriptionOptions
-from core.recordings.manifest import MANIFEST_NAME, Manifest, Track, with_transcript
+from core.recordings.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    Track,
+    with_transcript,
+    without_transcript,
+)
 from core.storage.base import Storage
 from core.transcripts import requests
 from core.transcripts.models import TranscriptRequest
@@ -44,6 +54,7 @@ DEPLOYMENT: Final = "transcribe/transcribe"
 MARGIN_SECONDS: Final = 600
 # A run that was lost before it took its request is made again after so long.
 SLOT_SECONDS: Final = 600
+DIED: Final = "The process that made the transcript died in every attempt."
 
 
 async def hand_out(resources: Resources, runs: PrefectDispatcher) -> int:
@@ -65,21 +76,34 @@ async def hand_out(resources: Resources, runs: PrefectDispatcher) -> int:
 
 async def attempt(resources: Resources, request_id: str) -> bool:
     """One attempt at a request; whether its transcript is there now."""
-    seconds = resources.settings.transcription.deadline_seconds + MARGIN_SECONDS
     async with resources.database.begin() as session:
-        now = resources.clock.now()
-        taken = await requests.take(session, request_id, now=now, seconds=seconds)
+        taken = await requests.take(session, request_id, now=resources.clock.now())
     if taken is None:
         return False
     job, row = taken
     try:
-        storage = await resources.storage_of(job)
-        manifest = await _made(resources, storage, job, row)
+        return await first_of(_work(resources, job, row), _hold(resources, row))
     except StaleAttempt as error:
         log.warning("%s: %s", request_id, error.message)
         return False
+
+
+async def _work(resources: Resources, job: Job, row: TranscriptRequest) -> bool:
+    if requests.worn_out(row):
+        await _give_up(resources, job, row, row.detail or DIED)
+        return False
+    seconds = resources.settings.transcription.deadline_seconds + MARGIN_SECONDS
+    try:
+        async with asyncio.timeout(seconds):
+            storage = await resources.storage_of(job)
+            manifest = await _made(resources, storage, job, row)
+    except TimeoutError:
+        why = f"The transcript was not ready within {seconds:g} s."
+        await _failed(resources, job, row, why, passing=True)
+        return False
     except (TranscriptionError, StorageError) as error:
-        await _failed(resources, job, row, error)
+        log.warning("%s: no transcript of %s: %s", row.id, job.id, error.message)
+        await _failed(resources, job, row, delivery.told(error), passing=error.retryable)
         return False
     async with resources.database.begin() as session:
         now = resources.clock.now()
@@ -92,9 +116,23 @@ async def attempt(resources: Resources, request_id: str) -> bool:
                 prices=resources.settings.billing.prices,
                 now=now,
             )
-        await requests.complete(session, row.id, revision=manifest.revision, now=now)
+        await requests.complete(session, row.id, row.attempts, revision=manifest.revision, now=now)
     log.info("%s: the transcript of %s is revision %d", row.id, job.id, manifest.revision)
     return True
+
+
+async def _hold(resources: Resources, row: TranscriptRequest) -> bool:
+    """Renew the claim for as long as this process lives.
+
+    Raises:
+        StaleAttempt: another attempt has it.
+    """
+    while True:
+        await resources.clock.sleep(requests.RENEW_SECONDS)
+        try:
+            await _still_ours(resources, row)
+        except Unavailable as error:
+            log.warning("%s could not be held: %s", row.id, error.message)
 
 
 async def _made(
@@ -150,34 +188,49 @@ def _audio(manifest: Manifest) -> list[Track]:
 
 
 async def _still_ours(resources: Resources, row: TranscriptRequest) -> None:
-    """Before what every attempt would write under the same names."""
+    """Also before what every attempt would write under the same names.
+
+    Raises:
+        StaleAttempt: another attempt has it, or the recording was erased.
+    """
     async with resources.database.begin() as session:
-        current = await session.get(TranscriptRequest, row.id)
-        if current is None:
-            raise StaleAttempt("The recording was erased.")
-        if current.attempts != row.attempts:
-            raise StaleAttempt(f"Attempt {row.attempts} was too slow; another one is at work.")
+        await requests.renew(session, row.id, row.attempts, now=resources.clock.now())
 
 
 async def _failed(
-    resources: Resources, job: Job, row: TranscriptRequest, error: MeetbotError
+    resources: Resources, job: Job, row: TranscriptRequest, why: str, *, passing: bool
 ) -> None:
     """Try again later, or say in the manifest that there is no transcript to wait for."""
-    passing = error.retryable
-    log.warning("%s: no transcript of %s: %s", row.id, job.id, error.message)
+    if not passing or row.attempts >= requests.MOST_ATTEMPTS:
+        await _give_up(resources, job, row, why)
+        return
     async with resources.database.begin() as session:
         now = resources.clock.now()
-        more = await requests.postpone(session, row.id, error.message, passing=passing, now=now)
-    if more:
-        return
+        await requests.postpone(session, row.id, row.attempts, why, now=now)
+
+
+async def _give_up(resources: Resources, job: Job, row: TranscriptRequest, why: str) -> None:
+    """First the manifest, then the row: a process that dies in between leaves it to the next."""
     try:
-        storage = await resources.storage_of(job)
-        manifest = await _manifest(storage, job)
-        if manifest.transcript == "pending":
-            update = {"transcript": "failed", "revision": manifest.revision + 1}
-            await _put(storage, manifest.model_copy(update=update))
-    except MeetbotError as again:
-        log.warning("%s: its manifest still says pending: %s", job.id, again.message)
+        await _still_ours(resources, row)
+        await _no_longer_pending(await resources.storage_of(job), job, why)
+    except TranscriptionError as gone:
+        log.info("%s: %s", job.id, gone.message)
+    except StorageError as error:
+        if row.attempts < requests.LAST_ATTEMPT:
+            async with resources.database.begin() as session:
+                now = resources.clock.now()
+                await requests.postpone(session, row.id, row.attempts, why, now=now, hopeless=True)
+            return
+        log.warning("%s: its manifest still says pending: %s", job.id, error.message)
+    async with resources.database.begin() as session:
+        await requests.fail(session, row.id, row.attempts, why, now=resources.clock.now())
+
+
+async def _no_longer_pending(storage: Storage, job: Job, why: str) -> None:
+    manifest = await _manifest(storage, job)
+    if manifest.transcript == "pending":
+        await _put(storage, without_transcript(manifest, why))
 
 
 async def _manifest(storage: Storage, job: Job) -> Manifest:

@@ -212,7 +212,7 @@ class MeetingWorker(
         if name == UPLOADS:
             return await self._run_after_call(self._forks.start_uploads, flow_run, task_status)
         if name == TRANSCRIBE:
-            return await self._run_after_call(self._forks.start_transcript, flow_run, task_status)
+            return await self._run_transcript(flow_run, task_status)
         return await self._run_meeting(flow_run, task_status)
 
     async def _run_after_call(
@@ -231,6 +231,18 @@ class MeetingWorker(
         finally:
             self._uploads.discard(process)
         return BaseWorkerResult(status_code=process.exitcode or 0, identifier=str(process.pid))
+
+    async def _run_transcript(
+        self, flow_run: FlowRun, task_status: anyio.abc.TaskStatus[Any] | None
+    ) -> BaseWorkerResult:
+        start = self._forks.start_transcript
+        result = await self._run_after_call(start, flow_run, task_status)
+        if result.status_code != 0:
+            try:
+                await self._deaths.of_transcript(str(flow_run.parameters["request_id"]))
+            except MeetbotError as error:
+                log.warning("a dead transcript is noticed later: %s", error.message)
+        return result
 
     async def _flow_name(self, flow_run: FlowRun) -> str:
         if flow_run.flow_id not in self._flow_names:

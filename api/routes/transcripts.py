@@ -83,14 +83,14 @@ def _read(storage: Storage, job: Job, wanted: Format, asked: bool) -> bytes:
         found = TranscriptOut.model_validate_json(content)
     except ObjectMissing:
         manifest = Manifest.model_validate_json(storage.get_bytes(f"{prefix}{MANIFEST_NAME}"))
-        _nothing(job, asked, manifest.transcript)
+        _nothing(job, asked, manifest.transcript, manifest.transcript_failure)
     except ValidationError as exc:
         raise StorageError(f"The transcript of {job.id} is not as it was written.") from exc
     text = found.text if wanted == "txt" else found.model_dump_json(by_alias=True)
     return text.encode()
 
 
-def _nothing(job: Job, asked: bool, state: TranscriptState) -> NoReturn:
+def _nothing(job: Job, asked: bool, state: TranscriptState, failure: str | None = None) -> NoReturn:
     """Say why there is no transcript.
 
     Raises:
@@ -102,6 +102,11 @@ def _nothing(job: Job, asked: bool, state: TranscriptState) -> NoReturn:
         )
     if state == "pending":
         raise TranscriptPending("The transcript is being made. Ask again in a minute.")
+    if failure is not None:
+        raise NotFound(
+            f"The transcript of {job.id} failed: {failure} Ask for another one with "
+            f"POST /api/v1/jobs/{job.id}/transcribe."
+        )
     raise NotFound(
         f"{job.id} has no transcript: nothing was recorded, it was deleted, or it failed."
     )

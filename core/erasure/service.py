@@ -31,6 +31,8 @@ from core.transcripts.models import TranscriptRequest
 
 FIRST_WAIT: Final = timedelta(seconds=15)
 LONGEST_WAIT: Final = timedelta(hours=1)
+# What a process that has lost its claim may still be sending to storage.
+WRITING: Final = timedelta(minutes=1)
 KEPT: Final = (
     "the job's id, status, times, platform and options",
     "its transitions: states and times",
@@ -57,7 +59,7 @@ async def request_erasure(session: AsyncSession, job_id: str, *, by: str, now: d
     if known is not None:
         return known
     waiting = await session.get(PostponedUpload, job_id)
-    # Whoever makes a transcript now may still write it: the last look is after that.
+    # Whoever makes a transcript now may still write what is on its way: the last look is after it.
     busy = select(func.max(TranscriptRequest.claimed_until)).where(
         col(TranscriptRequest.job_id) == job_id
     )
@@ -72,7 +74,7 @@ async def request_erasure(session: AsyncSession, job_id: str, *, by: str, now: d
         # Null until the machine that has files of it has looked.
         machines={waiting.machine: None} if waiting is not None else {},
         rows=await erase_rows(session, job),
-        next_attempt_at=max(now, busy_until or now),
+        next_attempt_at=max(now, busy_until + WRITING) if busy_until is not None else now,
     )
     session.add(row)
     await session.flush()

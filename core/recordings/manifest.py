@@ -27,9 +27,11 @@ from core.recordings.recording import (
     Span,
     TrackKind,
 )
+from core.texts import plain_text
 
 SCHEMA_VERSION: Final = 1
 MANIFEST_NAME: Final = "manifest.json"
+LONGEST_REASON: Final = 500
 TranscriptState = Literal["off", "pending", "ready", "failed"]
 Moment = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
 Milliseconds = Annotated[int, Field(ge=0)]
@@ -162,6 +164,8 @@ class Manifest(_Part):
     tracks: list[Track]
     chat_uri: Uri | None
     transcript: TranscriptState
+    # Why there is none, where `transcript` is `failed`.
+    transcript_failure: str | None = None
     # All that were ever made; the last one is what the artifact holds.
     transcripts: list[ManifestTranscript] = []
     pauses: list[ManifestSpan]
@@ -187,6 +191,7 @@ class ManifestFacts:
     failure_code: FailureCode | None = None
     revision: int = 1
     transcript: TranscriptState = "off"
+    transcript_failure: str | None = None
     made: ManifestTranscript | None = None
     # The names of transcript.json and transcript.vtt are fixed; these texts exist in storage.
     texts: frozenset[str] = field(default_factory=frozenset)
@@ -227,6 +232,7 @@ def build_manifest(
         tracks=[_track(media, uri_of) for media in recording.media],
         chat_uri=uri_of("chat.jsonl") if "chat.jsonl" in texts else None,
         transcript=facts.transcript,
+        transcript_failure=_reason(facts.transcript_failure),
         transcripts=[facts.made] if facts.made is not None else [],
         pauses=_spans(recording.pauses),
         gaps=_spans(recording.gaps),
@@ -251,10 +257,17 @@ def with_transcript(
         update={
             "revision": made.revision,
             "transcript": "ready",
+            "transcript_failure": None,
             "transcripts": [*manifest.transcripts, made],
             "artifacts": manifest.artifacts.model_copy(update={"transcript": artifact}),
         }
     )
+
+
+def without_transcript(manifest: Manifest, why: str) -> Manifest:
+    """The next revision of a manifest whose transcript was pending, and will not come."""
+    update = {"transcript": "failed", "transcript_failure": _reason(why)}
+    return manifest.model_copy(update={**update, "revision": manifest.revision + 1})
 
 
 def local_audio_name(speaker_label: str, display_name: str, number: int = 1) -> str:
@@ -267,6 +280,10 @@ def local_audio_name(speaker_label: str, display_name: str, number: int = 1) -> 
     name = "".join(c for c in spaced if c not in "/\\" and unicodedata.category(c)[0] != "C")[:100]
     suffix = f"-{number}" if number > 1 else ""
     return f"{speaker_label}-{name}{suffix}.ogg"
+
+
+def _reason(text: str | None) -> str | None:
+    return None if text is None else plain_text(text, LONGEST_REASON)
 
 
 def _artifacts(

@@ -66,7 +66,7 @@ class TranscriptRequest(SQLModel, table=True):
     language: str | None = None
     status: RequestStatus = Field(default=RequestStatus.PENDING, sa_column=choice(RequestStatus))
     attempts: int = 0
-    # Whose attempt is going on: nobody else begins one until then.
+    # An attempt is going on, and renews this while it lives: nobody else begins one until then.
     claimed_until: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
     next_attempt_at: datetime = Field(sa_column=timestamp())
     revision: int | None = None

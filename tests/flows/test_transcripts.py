@@ -16,7 +16,7 @@ from sqlmodel import col, select
 
 from core.billing.models import UsageEvent, UsageKind
 from core.database import Database
-from core.errors import StaleAttempt, TranscriptionError
+from core.errors import StaleAttempt, StorageError, TranscriptionError
 from core.jobs.lifecycle import Status
 from core.jobs.models import Job
 from core.jobs.spec import TranscriptionOptions
@@ -32,6 +32,7 @@ from core.transcripts import requests
 from core.transcripts.models import ProviderKey, RequestStatus, TranscriptRequest
 from core.transcripts.settings import ProviderAccess
 from flows import delivery, transcripts
+from flows.holding import Deaths
 from flows.resources import Resources
 from flows.run import MeetingRun
 from tests.bot.recording.writing import JOB, write_attempt
@@ -135,6 +136,13 @@ class Team:
             found = await requests.pending_request(session, job.id)
         assert found is not None
         return found
+
+    async def wear_out(self, request_id: str) -> None:
+        """Every attempt dies without a word."""
+        for _ in range(requests.MOST_ATTEMPTS):
+            async with self.book.database.begin() as session:
+                assert await requests.take(session, request_id, now=self.book.now)
+            self.book.clock.advance(requests.LONGEST_WAIT.total_seconds())
 
     async def due(self, at_once: int = 9) -> Sequence[str]:
         async with self.book.database.begin() as session:
@@ -264,13 +272,13 @@ async def test_what_an_attempt_did_before_it_died_is_not_done_again(team: Team) 
     job = await team.recorded(TranscriptionOptions())
     request_id = await team.ask(job, ADDON)
     async with team.book.database.begin() as session:
-        taken = await requests.take(session, request_id, now=team.book.now, seconds=60)
+        taken = await requests.take(session, request_id, now=team.book.now)
     assert taken is not None
     storage = await team.resources.storage_of(job)
     first = await transcripts._made(team.resources, storage, *taken)
     # It died before it could bill. Nobody else begins while it may still be at work.
     assert not await transcripts.attempt(team.resources, request_id)
-    team.book.clock.advance(61)
+    team.book.clock.advance(requests.LEASE_SECONDS)
     assert await transcripts.attempt(team.resources, request_id)
     assert await team.manifest(job) == first
     assert await team.charged(job) == [2]
@@ -280,8 +288,8 @@ async def test_an_attempt_that_was_too_slow_writes_nothing(team: Team) -> None:
     job = await team.recorded(TranscriptionOptions())
     request_id = await team.ask(job, ADDON)
     async with team.book.database.begin() as session:
-        slow = await requests.take(session, request_id, now=team.book.now, seconds=60)
-    team.book.clock.advance(61)
+        slow = await requests.take(session, request_id, now=team.book.now)
+    team.book.clock.advance(requests.LEASE_SECONDS)
     assert slow is not None
     assert await transcripts.attempt(team.resources, request_id)
     with pytest.raises(StaleAttempt, match="too slow"):
@@ -303,7 +311,9 @@ async def test_a_refused_key_ends_the_wait_and_leaves_what_there_was(team: Team)
         assert found.status is RequestStatus.FAILED
         assert "refused the API key" in found.detail
         assert (await team.book.read(job)).status is Status.COMPLETED
-    assert (await team.manifest(waiting)).transcript == "failed"
+    failed = await team.manifest(waiting)
+    assert (failed.transcript, failed.revision) == ("failed", 2)
+    assert "refused the API key" in (failed.transcript_failure or "")
     assert (await team.manifest(ready)).transcript == "ready"
 
 
@@ -324,16 +334,109 @@ async def test_a_provider_that_is_away_is_asked_again_later(
     assert (await team.manifest(job)).transcripts[-1].provider == "deepgram"
 
 
-async def test_attempts_that_die_without_a_word_are_bounded(team: Team) -> None:
+async def test_the_next_attempt_begins_seconds_after_one_that_died(team: Team) -> None:
     job = await team.recorded(TranscriptionOptions())
     request_id = await team.ask(job, ADDON)
-    for _ in range(requests.MOST_ATTEMPTS):
+    async with team.book.database.begin() as session:
+        assert await requests.take(session, request_id, now=team.book.now)
+    team.book.clock.advance(requests.LEASE_SECONDS - 1)
+    assert await team.due() == []
+    team.book.clock.advance(1)
+    assert await team.due() == [request_id]
+
+
+async def test_a_death_that_the_worker_saw_ends_the_claim_at_once(team: Team) -> None:
+    job = await team.recorded(TranscriptionOptions())
+    request_id = await team.ask(job, ADDON)
+    async with team.book.database.begin() as session:
+        assert await requests.take(session, request_id, now=team.book.now)
+    await Deaths(team.resources).of_transcript(request_id)
+    assert await team.due() == [request_id]
+    await Deaths(team.resources).of_transcript("trn_erased_meanwhile")
+
+
+async def test_a_living_attempt_keeps_its_claim_however_long_it_takes(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = team.book.clock
+    job = await team.recorded(TranscriptionOptions())
+    request_id = await team.ask(job, ADDON)
+    understood = delivery.understood
+
+    async def slowly(*args: Any) -> Any:
+        for _ in range(4):
+            held = (await team.request(request_id)).claimed_until
+            clock.advance(requests.RENEW_SECONDS)
+            async with asyncio.timeout(30):
+                while (await team.request(request_id)).claimed_until == held:
+                    await asyncio.sleep(0)
+            assert await team.due() == []
+        return await understood(*args)
+
+    monkeypatch.setattr(delivery, "understood", slowly)
+    assert await transcripts.attempt(team.resources, request_id)
+    assert await team.charged(job) == [2]
+
+
+async def test_an_attempt_that_was_overtaken_is_stopped(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = team.book.clock
+    job = await team.recorded(TranscriptionOptions())
+    request_id = await team.ask(job, ADDON)
+
+    async def frozen(*_: Any) -> Any:
+        clock.advance(0)
         async with team.book.database.begin() as session:
-            assert await requests.take(session, request_id, now=team.book.now, seconds=60)
-        team.book.clock.advance(61)
+            row = await session.get_one(TranscriptRequest, request_id)
+            row.attempts += 1
+        clock.advance(requests.RENEW_SECONDS)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(delivery, "understood", frozen)
+    assert not await transcripts.attempt(team.resources, request_id)
+    assert (await team.manifest(job)).revision == 1
+
+
+async def test_attempts_that_die_without_a_word_end_in_a_manifest_that_says_so(team: Team) -> None:
+    """D18: nobody waits for ever; the transcript may be asked for again (API-86)."""
+    job = await team.recorded(ADDON.model_copy(update={"wait": False}))
+    request_id = (await team.pending(job)).id
+    await team.wear_out(request_id)
+    assert await team.due() == [request_id]
     assert not await transcripts.attempt(team.resources, request_id)
     assert (await team.request(request_id)).status is RequestStatus.FAILED
     assert await team.due() == []
+    manifest = await team.manifest(job)
+    assert (manifest.transcript, manifest.revision) == ("failed", 2)
+    assert manifest.transcript_failure is not None
+    assert "died in every attempt" in manifest.transcript_failure
+    assert await transcripts.attempt(team.resources, await team.ask(job, ADDON))
+    manifest = await team.manifest(job)
+    assert (manifest.transcript, manifest.revision) == ("ready", 3)
+    assert manifest.transcript_failure is None
+    assert await team.charged(job) == [3]
+
+
+async def test_a_failure_is_written_down_when_storage_is_back(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await team.recorded(ADDON.model_copy(update={"wait": False}))
+    request_id = (await team.pending(job)).id
+    await team.wear_out(request_id)
+
+    async def away(*_: Any) -> Any:
+        raise StorageError("The bucket is away.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(transcripts, "_manifest", away)
+        assert not await transcripts.attempt(team.resources, request_id)
+    assert (await team.manifest(job)).transcript == "pending"
+    assert (await team.request(request_id)).status is RequestStatus.PENDING
+    team.book.clock.advance(requests.LONGEST_WAIT.total_seconds())
+    assert await team.due() == [request_id]
+    assert not await transcripts.attempt(team.resources, request_id)
+    assert (await team.manifest(job)).transcript == "failed"
 
 
 async def test_few_are_made_at_once_and_each_gets_one_run(team: Team) -> None:
@@ -343,7 +446,7 @@ async def test_few_are_made_at_once_and_each_gets_one_run(team: Team) -> None:
     assert await transcripts.hand_out(team.resources, cast("Any", runs)) == 2
     assert runs.started[0][:2] == ("transcribe/transcribe", {"request_id": ids[0]})
     async with team.book.database.begin() as session:
-        await requests.take(session, ids[0], now=team.book.now, seconds=60)
+        await requests.take(session, ids[0], now=team.book.now)
     assert await team.due(at_once=2) == [ids[1]]
     assert await team.due(at_once=1) == []
 

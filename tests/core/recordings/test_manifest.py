@@ -121,6 +121,7 @@ def test_the_top_level_has_exactly_the_promised_fields() -> None:
             "partial": False,
             "failureCode": None,
             "transcript": "off",
+            "transcriptFailure": None,
             "transcripts": [],
             "chatUri": PREFIX + "chat.jsonl",
             "pauses": [],
@@ -130,7 +131,7 @@ def test_the_top_level_has_exactly_the_promised_fields() -> None:
     )
     lists = {"participants", "speakers", "artifacts", "tracks", "events"}
     assert lists < set(manifest)
-    assert len(manifest) == 17 + len(lists)
+    assert len(manifest) == 18 + len(lists)
 
 
 def test_people_appear_twice_in_one_order_and_the_bot_not_at_all() -> None:
