@@ -25,16 +25,28 @@ UNSAID: Final = 2
 def check(
     team: Annotated[str | None, typer.Argument(help="A team's id; all teams without one.")] = None,
 ) -> None:
-    """Recompute bills from the manifests in storage; exit code 1 when anything differs."""
+    """Recompute bills from the manifests, and ask Stripe; exit code 1 when anything differs."""
     from rich.console import Console
 
     from meetbot_server import bills
 
     console = Console(highlight=False, soft_wrap=True)
-    audits = _done(bills.audit(_settings(), team))
+    audits = _done(bills.audit(_settings(), SystemClock(), team))
     for found in audits:
         bills.show(found, console)
     raise typer.Exit(DIFFERENT if any(found.differences for found in audits) else 0)
+
+
+@app.command()
+def resend(
+    identifier: Annotated[str, typer.Argument(help="As `bill check` names it: a job's id, …")],
+    *,
+    counted: Annotated[bool, typer.Option(help="Stripe has it: send nothing.")] = False,
+) -> None:
+    """Tell Stripe again of usage that it turned out not to have, or note that it has it."""
+    from meetbot_server import bills
+
+    typer.echo(_done(bills.resend(_settings(), SystemClock(), identifier, counted=counted)))
 
 
 @app.command()

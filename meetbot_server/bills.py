@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 
@@ -10,9 +10,10 @@ from rich.console import Console
 from sqlmodel import col, select
 
 from core.accounts.models import Team
-from core.billing import credit
+from core.billing import credit, reporting
 from core.billing.audit import Audit, check_team
-from core.billing.stripe_client import StripePayments
+from core.billing.stripe_check import check_stripe
+from core.billing.stripe_client import StripePayments, create_payments
 from core.clock import Clock
 from core.database import Database
 from core.errors import BadInput, NotFound
@@ -22,11 +23,12 @@ from core.storage.factory import create_storage
 from core.storage.opening import Storages
 
 
-async def audit(settings: Settings, team_id: str | None) -> list[Audit]:
-    """Check one team, or all.
+async def audit(settings: Settings, clock: Clock, team_id: str | None) -> list[Audit]:
+    """Check one team, or all; with Stripe's own sums where there is a key.
 
     Raises:
         NotFound: there is no such team.
+        StorageError, PaymentServiceError: somebody who has to be asked does not answer.
     """
     async with _database(settings) as database:
         async with database.begin() as session:
@@ -38,10 +40,20 @@ async def audit(settings: Settings, team_id: str | None) -> list[Audit]:
             raise NotFound(f"There is no team {team_id}.")
         box, billing = SecretBox(settings.encryption_keys), settings.billing
         storages = Storages(create_storage(settings), database, box, settings.trusted_origins)
-        return [
-            await check_team(database, storages, one, billing.prices, unit=billing.meter_unit)
-            for one in ids
-        ]
+        payments = create_payments(billing)
+        try:
+            audits = []
+            for one in ids:
+                found = await check_team(
+                    database, storages, one, billing.prices, unit=billing.meter_unit
+                )
+                await check_stripe(
+                    database, payments, found, now=clock.now(), unit=billing.meter_unit
+                )
+                audits.append(found)
+        finally:
+            await payments.close()
+        return audits
 
 
 def show(audit: Audit, console: Console) -> None:
@@ -52,14 +64,38 @@ def show(audit: Audit, console: Console) -> None:
         f"${audit.events_usd} by usage events; credit ${audit.remaining_usd} of "
         f"${audit.granted_usd}; rates {rates}"
     )
-    told = ", ".join(f"{name} {count}" for name, count in sorted(audit.units_sent.items()))
     console.print(
-        f"  Stripe was told: {told or 'nothing'}; {audit.pending} waiting, {audit.skipped} not owed"
+        f"  Stripe was told: {_units(audit.units_sent)}; {audit.pending} waiting, "
+        f"{audit.skipped} not owed"
     )
+    if audit.units_counted:
+        console.print(f"  Stripe counts: {_units(audit.units_counted)}")
     if audit.unverified:
         console.print(f"  {len(audit.unverified)} without a manifest in storage, taken as billed")
     for difference in audit.differences:
         console.print(f"  DIFFERS {difference}")
+
+
+def _units(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "nothing"
+
+
+async def resend(settings: Settings, clock: Clock, identifier: str, *, counted: bool) -> str:
+    """Settle a meter event that a person has looked up at Stripe; what to tell the operator.
+
+    Raises:
+        NotFound: there is no such event.
+        BadInput: there is nothing to settle.
+    """
+    async with _database(settings) as database, database.begin() as session:
+        await reporting.resend(
+            session,
+            identifier,
+            counted=counted,
+            unit=settings.billing.meter_unit,
+            now=clock.now(),
+        )
+    return f"{identifier} is counted." if counted else f"{identifier} is told to Stripe again."
 
 
 async def grant(settings: Settings, clock: Clock, team_id: str, usd: Decimal, note: str) -> str:

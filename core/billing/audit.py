@@ -48,6 +48,8 @@ class Audit:
     granted_usd: Decimal = NOTHING
     remaining_usd: Decimal = NOTHING
     units_sent: dict[str, int] = field(default_factory=dict)
+    # What Stripe itself has counted, where it was asked (`stripe_check`).
+    units_counted: dict[str, int] = field(default_factory=dict)
     # Usage that Stripe was not told of yet, and usage that it need not be told of.
     pending: int = 0
     skipped: int = 0
@@ -205,7 +207,10 @@ def _check_meter(
     if not is_metered(event) or row.identifier != identifier:
         audit.differ(f"{row.identifier}: on its way to Stripe for usage that is {identifier}.")
     if row.uncertain:
-        audit.differ(f"{identifier}: Stripe may or may not have it; look there ({row.last_error}).")
+        audit.differ(
+            f"{identifier}: Stripe may or may not have it ({row.last_error}). Look there; then "
+            f"`meetbot-server bill resend {identifier}`, with --counted when Stripe has it."
+        )
     elif row.skipped:
         audit.skipped += 1
     elif row.sent_at is None:

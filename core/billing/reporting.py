@@ -17,6 +17,7 @@ from typing import Final, Literal
 
 from sqlalchemy import update
 from sqlmodel import col, not_, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.billing.credit import month_of
 from core.billing.customers import Customers
@@ -26,7 +27,7 @@ from core.billing.payments import MeterReport, Payments
 from core.billing.stripe_models import BillingAccount, MeterEvent
 from core.clock import Clock
 from core.database import Database
-from core.errors import MeetbotError, NotFound, PaymentServiceError
+from core.errors import BadInput, MeetbotError, NotFound, PaymentServiceError
 
 log = logging.getLogger(__name__)
 
@@ -181,6 +182,38 @@ class MeterReporter:
             row = await session.get_one(MeterEvent, identifier, with_for_update=True)
             row.uncertain = True
         log.error("%s may or may not have reached Stripe; see `bill check`", identifier)
+
+
+async def resend(
+    session: AsyncSession,
+    identifier: str,
+    *,
+    counted: bool,
+    unit: Literal["thousandths", "seconds"],
+    now: datetime,
+) -> None:
+    """A person looked at Stripe: it has the event (`counted`), or it is to be told once more.
+
+    Raises:
+        NotFound: there is no such event.
+        BadInput: it waits to be sent as it is, or is owed to nobody.
+    """
+    row = await session.get(MeterEvent, identifier, with_for_update=True)
+    if row is None:
+        raise NotFound(f"Nothing of the identifier {identifier} is for Stripe.")
+    if row.skipped:
+        raise BadInput(f"{identifier} is of a time without Stripe, and owed to nobody.")
+    if row.sent_at is None and not row.uncertain:
+        raise BadInput(f"{identifier} is on its way to Stripe already.")
+    usage = await session.get_one(UsageEvent, row.usage_event_id)
+    account = await session.get_one(BillingAccount, row.team_id)
+    row.uncertain, row.unknown_since, row.last_error = False, None, None
+    if counted:
+        row.sent_at, row.value = row.sent_at or now, row.value or units(usage, unit)
+        row.booked_at = row.booked_at or booking(usage.recorded_at, account, usage.recorded_at)
+    else:
+        row.sent_at = row.value = row.booked_at = None
+        row.next_attempt_at = now
 
 
 def units(usage: UsageEvent, unit: Literal["thousandths", "seconds"]) -> int:

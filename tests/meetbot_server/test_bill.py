@@ -11,6 +11,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from core.accounts.models import Team
+from core.billing.customers import Customers
+from core.billing.reporting import MeterReporter
+from core.billing.stripe_client import StripePayments
 from core.database import Database
 from core.errors import BadInput, NotFound
 from core.secrets import SecretBox
@@ -43,7 +46,7 @@ def settings(database_url: SecretStr, encryption_key: SecretStr, tmp_path: Path)
 async def test_a_check_says_what_each_team_was_billed(book: JobBook, settings: Settings) -> None:
     """A recording whose manifest is gone is counted, and no difference."""
     await record(book, 600, transcribed=True)
-    (audit,) = await bills.audit(settings, book.team_id)
+    (audit,) = await bills.audit(settings, book.clock, book.team_id)
     assert audit.differences == []
     console = Console(record=True, width=200)
     bills.show(audit, console)
@@ -56,7 +59,7 @@ async def test_a_check_says_what_each_team_was_billed(book: JobBook, settings: S
 
 async def test_unknown_teams_are_said_to_be_so(book: JobBook, settings: Settings) -> None:
     with pytest.raises(NotFound, match="team_none"):
-        await bills.audit(settings, "team_none")
+        await bills.audit(settings, book.clock, "team_none")
     with pytest.raises(NotFound, match="team_none"):
         await bills.grant(settings, book.clock, "team_none", Decimal(1), "")
 
@@ -82,6 +85,39 @@ async def test_stripe_is_set_up_by_a_command(
     billing = BillingSettings(stripe_key=SecretStr(KEY), stripe_api=stripe_server.origin)
     said = await bills.set_up_stripe(settings.model_copy(update={"billing": billing}), book.clock)
     assert all(price in said for price in stripe_server.prices)
+
+
+async def test_a_check_asks_stripe_where_there_is_a_key(
+    book: JobBook, settings: Settings, stripe_server: StripeServer
+) -> None:
+    """D15, BL-17: what Stripe lost is named, sent again by a command, and then it agrees."""
+    billing = BillingSettings(
+        stripe_key=SecretStr(KEY), stripe_api=stripe_server.origin, network_retries=0
+    )
+    settings = settings.model_copy(update={"billing": billing})
+    job = await record(book, 4253)
+    payments = StripePayments(billing, SecretStr(KEY))
+    customers = Customers(book.database, payments, book.clock, billing.prices)
+    reporter = MeterReporter(book.database, payments, customers, book.clock)
+    await reporter.drain()
+    (lost,) = stripe_server.counted
+    stripe_server.counted.clear()
+    book.clock.advance(2 * 3600)
+    (audit,) = await bills.audit(settings, book.clock, book.team_id)
+    (difference,) = audit.differences
+    assert difference.startswith(
+        f"2026-05 recording_hours: Stripe counts 0 of {lost.customer}, it was told 1181; "
+        f"1181 too few. It may be {job.id} (1181)."
+    )
+    said = await bills.resend(settings, book.clock, job.id, counted=False)
+    assert "again" in said
+    await reporter.drain()
+    await payments.close()
+    (audit,) = await bills.audit(settings, book.clock, book.team_id)
+    assert audit.differences == []
+    console = Console(record=True, width=200)
+    bills.show(audit, console)
+    assert "Stripe counts: recording_hours 1181, transcription_hours 0" in console.export_text()
 
 
 @pytest.mark.parametrize("amount", ["a lot", "-1", "0.0001", "nan"])

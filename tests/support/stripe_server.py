@@ -26,6 +26,7 @@ from pydantic import ValidationError
 
 from core.clock import Clock
 from tests.support.api_server import running_api
+from tests.support.stripe_clocks import StripeClocks
 from tests.support.stripe_shapes import checked
 
 KEY: Final = "sk_test_replica"
@@ -67,6 +68,10 @@ class StripeServer:
     asked: list[str] = field(default_factory=list)
     numbers: Any = field(default_factory=lambda: itertools.count(1))
     replayed: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    clocks: StripeClocks = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.clocks = StripeClocks(self._id, self.cost, self.granted)
 
     # --- what tests look at -------------------------------------------------------------------
 
@@ -89,6 +94,18 @@ class StripeServer:
         """What Stripe would invoice: the sum of the units times their price, in dollars."""
         unit = self._unit_usd(customer)
         return sum((self.units(customer, name) * price for name, price in unit.items()), Decimal(0))
+
+    def cost(self, customer: str, start: datetime, end: datetime) -> Decimal:
+        """What the usage of a period costs, in dollars."""
+        unit = self._unit_usd(customer)
+        window = range(int(start.timestamp()), int(end.timestamp()))
+        mine = (c for c in self.counted if c.customer == customer and c.at in window)
+        return sum((c.value * unit[c.event_name] for c in mine), Decimal(0))
+
+    def granted(self, customer: str) -> Decimal:
+        """The customer's credit, in dollars."""
+        cents = (g["amount"]["monetary"]["value"] for g in self.grants if g["customer"] == customer)
+        return Decimal(sum(cents)) / 100
 
     def _unit_usd(self, customer: str) -> dict[str, Decimal]:
         (mine,) = (s for s in self.subscriptions.values() if s["customer"] == customer)
@@ -175,6 +192,8 @@ class StripeServer:
                 told = do(self, checked(shape, sent), *found.groups())
             except ValidationError as error:
                 return _error(400, f"Received unknown or bad parameters: {error}")
+            except ValueError as error:
+                return _error(400, str(error))
             return told if isinstance(told, Response) else JSONResponse(told)
         return await self._pass_on(request, path, body, sent)
 
@@ -196,15 +215,16 @@ class StripeServer:
         )
         told = answer.json()
         if path == "/v1/invoices" and answer.is_success:
-            told["data"] = [_completed(invoice) for invoice in told["data"]]
+            theirs = [_completed(invoice) for invoice in told["data"]]
+            told["data"] = self.clocks.invoices(sent.get("customer", "")) + theirs
         return JSONResponse(told, answer.status_code)
 
     def _meter_event(self, fields: dict[str, Any]) -> Response | dict[str, Any]:
         status = self.faults.pop(0) if self.faults else 200
         if status in {429, 500, 503}:
             return _error(status, "Try again.", "api_error")
-        now = self.clock.now()
         at, payload = int(fields["timestamp"]), fields["payload"]
+        now = self.clocks.now_of(payload["stripe_customer_id"]) or self.clock.now()
         if not now - OLDEST <= datetime.fromtimestamp(at, now.tzinfo) <= now + FARTHEST:
             return _error(400, "The timestamp must be within the past 35 calendar days.")
         if fields["event_name"] not in {meter["event_name"] for meter in self.meters.values()}:
@@ -232,7 +252,9 @@ class StripeServer:
     def _list_meters(self, _: dict[str, Any]) -> dict[str, Any]:
         return _listed(list(self.meters.values()))
 
-    def _summaries(self, fields: dict[str, Any], meter: str) -> dict[str, Any]:
+    def _summaries(self, fields: dict[str, Any], meter: str) -> Response | dict[str, Any]:
+        if fields["start_time"] % 60 or fields["end_time"] % 60:
+            return _error(400, "Times must be aligned with minute boundaries.")
         name = self.meters[meter]["event_name"]
         total = sum(
             c.value
@@ -287,6 +309,15 @@ class StripeServer:
         self.grants.append(grant)
         return grant
 
+    def _make_clock(self, fields: dict[str, Any]) -> dict[str, Any]:
+        return self.clocks.create(fields)
+
+    def _read_clock(self, _: dict[str, Any], clock_id: str) -> dict[str, Any]:
+        return self.clocks.read(clock_id)
+
+    def _advance_clock(self, fields: dict[str, Any], clock_id: str) -> dict[str, Any]:
+        return self.clocks.advance(clock_id, fields)
+
     def _portal(self, fields: dict[str, Any]) -> dict[str, Any]:
         return self._page("bps", "billing_portal.session", fields)
 
@@ -325,6 +356,9 @@ _OWN: Final[dict[str, Any]] = {
     "GET /v1/prices": StripeServer._list_prices,
     "POST /v1/subscriptions": StripeServer._subscribe,
     "GET /v1/subscription_items": StripeServer._list_items,
+    "POST /v1/test_helpers/test_clocks": StripeServer._make_clock,
+    "GET /v1/test_helpers/test_clocks/{id}": StripeServer._read_clock,
+    "POST /v1/test_helpers/test_clocks/{id}/advance": StripeServer._advance_clock,
 }
 
 

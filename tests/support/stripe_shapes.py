@@ -29,6 +29,15 @@ SHAPES: Final = {
     "POST /v1/subscription_items/{id}": (
         "_subscription_item_update_params:SubscriptionItemUpdateParams"
     ),
+    "POST /v1/test_helpers/test_clocks": (
+        "test_helpers._test_clock_create_params:TestClockCreateParams"
+    ),
+    "GET /v1/test_helpers/test_clocks/{id}": (
+        "test_helpers._test_clock_retrieve_params:TestClockRetrieveParams"
+    ),
+    "POST /v1/test_helpers/test_clocks/{id}/advance": (
+        "test_helpers._test_clock_advance_params:TestClockAdvanceParams"
+    ),
     "POST /v1/customers": "_customer_create_params:CustomerCreateParams",
     "GET /v1/invoices": "_invoice_list_params:InvoiceListParams",
 }
