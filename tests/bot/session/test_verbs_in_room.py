@@ -11,7 +11,7 @@ from playwright.async_api import expect
 
 from bot.control import CompetingBotSeen, ConsentAnswered, Outcome, Verb
 from bot.recording.finalize import finalize
-from bot.session import BotSession, Ending
+from bot.session import Ending, MeetingSession
 from core.jobs.failures import ExitReason
 from core.jobs.spec import AutoLeavePolicy
 from core.recordings.recording import MediaFile
@@ -56,7 +56,7 @@ async def leave(sent: Sent, capture: asyncio.Task[Ending]) -> Ending:
     return await capture
 
 
-async def _knows(session: BotSession, *names: str) -> bool:
+async def _knows(session: MeetingSession, *names: str) -> bool:
     """They are in the room before the bot is, and it hears of them a moment after it came."""
     known = " ".join(one.display_name for one in session._observer.roster.others)
     return all(name in known for name in names)
