@@ -11,24 +11,30 @@ import os
 from typing import Final
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 MEDIA: Final = ("tests/bot/", "tests/e2e/", "tests/sandbox/", "tests/transcription/")
 GIVES_WAY: Final = 10
 
 
-def lane_of(item: pytest.Item) -> str:
+def lane_of(nodeid: str) -> str:
     """`media` or `plain`."""
-    return "media" if item.nodeid.startswith(MEDIA) else "plain"
+    return "media" if nodeid.startswith(MEDIA) else "plain"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Ahead of xdist, which reads the groups at this point (`--dist loadgroup`)."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(lane_of(item)))
+class Lanes(LoadScopeScheduling):  # type: ignore[misc]
+    """A process for each lane."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return lane_of(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:
+    return Lanes(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     beside_another = hasattr(item.config, "workerinput")
-    if beside_another and lane_of(item) == "plain" and os.nice(0) < GIVES_WAY:
+    if beside_another and lane_of(item.nodeid) == "plain" and os.nice(0) < GIVES_WAY:
         os.nice(GIVES_WAY)
