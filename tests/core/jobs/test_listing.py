@@ -87,7 +87,7 @@ def test_ids_of_one_moment_are_in_the_order_of_their_making(book: JobBook) -> No
     assert made[-1] < first_id("job", book.now + timedelta(milliseconds=1))
 
 
-@pytest.mark.parametrize("wanted", FILTERS, ids=str)
+@pytest.mark.parametrize("wanted", FILTERS)
 async def test_no_list_reads_more_than_it_shows(book: JobBook, wanted: JobFilter) -> None:
     """Each list is read from an index, even where almost nothing matches it."""
     other = await JobBook.open(book.database, book.box, book.clock)
