@@ -131,6 +131,7 @@ class Visit:
                 url=self._spec.room_url,
                 trusted_origins=self._trusted,
                 navigation_timeout_seconds=self._settings.bot.navigation_timeout_seconds,
+                signed_in=self._spec.signed_in is not None,
             )
         )
 
@@ -169,6 +170,7 @@ class Visit:
                     viewport=AUDIO_ONLY_VIEWPORT if options.video == "off" else TAB_VIDEO_VIEWPORT,
                     tab_capture=options.video == "tab",
                     trusted_origins=self._trusted,
+                    signed_in=self._spec.signed_in,
                 ),
             )
             self.chromium = await browser.__aenter__()

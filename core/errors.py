@@ -44,7 +44,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from core.jobs.failures import FailureCode
 
@@ -281,6 +281,17 @@ class WaitingForHost(MeetingError):
 class AuthFailure(MeetingError):
     failure = FailureCode.AUTH_FAILURE
     blame = "customer"
+
+
+# What `adapter_error` says of it.
+SIGNED_OUT: Final = "signed_out"
+
+
+class SignedOut(AuthFailure):
+    """The account that the bot was lent is not known to the page any more (PL-24)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, SIGNED_OUT)
 
 
 class RecordingDisabled(MeetingError):

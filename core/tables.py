@@ -15,6 +15,7 @@ from core.billing.stripe_models import (
 from core.dispatch.workers import WorkerSeen
 from core.erasure.models import Erasure
 from core.idempotency import IdempotentRequest
+from core.integrations.models import Integration
 from core.jobs.live_models import IngestedMessage, JobNotice, LentMedia
 from core.jobs.models import Job, JobCommand, Transition
 from core.jobs.postponed import PostponedUpload
@@ -33,6 +34,7 @@ __all__ = [
     "Erasure",
     "IdempotentRequest",
     "IngestedMessage",
+    "Integration",
     "Job",
     "JobCommand",
     "JobNotice",

@@ -18,7 +18,6 @@ from bot.returning import Past
 from core.billing import gate
 from core.errors import MeetbotError, StaleAttempt, StorageError, TranscriptionError
 from core.jobs import leases, service
-from core.jobs.document import job_spec
 from core.jobs.failures import ExitReason
 from core.jobs.lifecycle import BEFORE_ROOM, IN_CALL, Event, Status
 from core.jobs.models import Job
@@ -27,6 +26,7 @@ from core.jobs.spec import JobSpec
 from core.recordings.journal import JournalError
 from core.recordings.manifest import MANIFEST_NAME
 from flows import delivery, recovery, uploads
+from flows.assignment import spec_of
 from flows.channel import DatabaseChannel
 from flows.lines import Line, open_line
 from flows.outcome import Outcome
@@ -119,7 +119,7 @@ class MeetingRun:
         )
         if job.room_url is None:
             await scripted_room(resources, job)
-        self._spec = job_spec(job, resources.box)
+        self._spec = await answered(resources.clock, lambda: spec_of(resources, job), START_SECONDS)
         self._channel = DatabaseChannel(
             resources.database,
             resources.clock,

@@ -19,7 +19,9 @@ import psutil
 from playwright.async_api import BrowserContext, Error, Page, Playwright, async_playwright
 
 from bot.browser.init_script import PAGE_DIR
+from bot.browser.signing_in import sign_in
 from core.errors import BrowserFailed
+from core.integrations.state import StorageState
 from core.settings import BotSettings
 
 log = logging.getLogger(__name__)
@@ -67,6 +69,8 @@ class BrowserOptions:
     viewport: tuple[int, int] = AUDIO_ONLY_VIEWPORT
     tab_capture: bool = False
     trusted_origins: tuple[str, ...] = ()
+    # The account that it is signed in with.
+    signed_in: StorageState | None = None
 
 
 def find_chromium(configured: Path | None, bundled: Path | None = None) -> Path:
@@ -200,6 +204,8 @@ class Chromium:
         context.on("page", self._close_popup)
         self.pid = _browser_pid(profile)
         await context.add_init_script(_ice_guard(self._options.trusted_origins))
+        if self._options.signed_in is not None:
+            await sign_in(context, self._options.signed_in)
 
     async def _launch(
         self, playwright: Playwright, chromium: Path, profile: Path

@@ -18,7 +18,11 @@ PAGE_DIR: Final = Path(__file__).parent / "page"
 
 @dataclass(frozen=True)
 class DriverContext:
-    """What a room is driven through: a page with the init script, and its time limits."""
+    """What a room is driven through: a page with the init script, and its time limits.
+
+    `signed_in`: the browser has an account's cookies. A page that asks for a name or a login all
+    the same does not know the account any more: that is `core.errors.SignedOut`.
+    """
 
     page: Page
     bridge: Bridge
@@ -26,6 +30,7 @@ class DriverContext:
     trusted_origins: tuple[str, ...]
     navigation_timeout_seconds: float
     step_timeout_seconds: float = 10
+    signed_in: bool = False
 
 
 @dataclass(frozen=True)

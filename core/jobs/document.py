@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from core.errors import InvalidState
+from core.integrations.state import StorageState
 from core.jobs.creation import open_secrets
 from core.jobs.models import Job
 from core.jobs.spec import AutoLeavePolicy, JobSpec, RecordingOptions
 from core.secrets import SecretBox
 
 
-def job_spec(job: Job, box: SecretBox) -> JobSpec:
+def job_spec(job: Job, box: SecretBox, signed_in: StorageState | None = None) -> JobSpec:
     """What the current attempt at `job` is to do.
 
     Raises:
@@ -32,4 +33,5 @@ def job_spec(job: Job, box: SecretBox) -> JobSpec:
         auto_leave=AutoLeavePolicy.model_validate(job.auto_leave),
         recording=RecordingOptions.model_validate(job.recording),
         meeting_password=open_secrets(box, job).get("meetingPassword"),
+        signed_in=signed_in,
     )

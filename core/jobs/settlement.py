@@ -13,7 +13,8 @@ from core.accounts.models import Team
 from core.billing.credit import free_hours_left
 from core.billing.metering import Charge, Recorded, charge
 from core.billing.usage import Account, record_recording, record_transcript
-from core.errors import InvalidState
+from core.errors import SIGNED_OUT, InvalidState
+from core.integrations.pool import revoke_lent
 from core.jobs import commands
 from core.jobs.failures import ExitReason, FailureCode
 from core.jobs.lifecycle import Event, Status
@@ -89,6 +90,8 @@ async def settle(
     outcome = await _charge(session, job, settlement, prices or PriceList(), now)
     _record(job, settlement, outcome)
     await move(session, job, settlement.event, now=now, at=settlement.ended_at)
+    if settlement.adapter_error == SIGNED_OUT:
+        await revoke_lent(session, job.id, "The meeting's page did not know it any more.")
     if job.fence:
         account = Account(job.id, job.team_id, job.livemode)
         await record_recording(session, account, outcome, now=now)

@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from core.integrations.state import StorageState
+
 VideoChoice = Literal["off", "tab", "screenshare", "participants"]
 Seconds = Annotated[int, Field(ge=1, le=86_400)]
 
@@ -70,3 +72,5 @@ class JobSpec(BaseModel):
     auto_leave: AutoLeavePolicy = AutoLeavePolicy()
     recording: RecordingOptions = RecordingOptions()
     meeting_password: SecretStr | None = None
+    # The account that the bot signs in with; a guest has none (PL-24).
+    signed_in: StorageState | None = None

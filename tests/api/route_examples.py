@@ -12,10 +12,13 @@ from typing import Any, Final
 from sqlmodel import select
 
 from core.accounts.service import mint_key
+from core.integrations.pool import Owner, connect
+from core.integrations.state import DOMAINS, Provider, StorageState
 from core.jobs.failures import ExitReason
 from core.jobs.lifecycle import Status
 from core.jobs.settlement import Settlement, settle
 from core.webhooks.models import Delivery
+from tests.support.accounts import signed_in
 from tests.support.jobs import JobBook
 
 Maker = Callable[[JobBook], Awaitable[str]]
@@ -28,6 +31,21 @@ async def a_job(book: JobBook) -> str:
 async def a_key(book: JobBook) -> str:
     async with book.database.begin() as session:
         row, _ = await mint_key(session, book.team_id, "x", livemode=True, now=book.now)
+    return row.id
+
+
+async def an_integration(book: JobBook) -> str:
+    state = StorageState.model_validate(signed_in("zoom.us"))
+    async with book.database.begin() as session:
+        row = await connect(
+            session,
+            book.box,
+            Owner(book.team_id, livemode=True),
+            Provider.ZOOM,
+            "bot@example.com",
+            state,
+            now=book.now,
+        )
     return row.id
 
 
@@ -75,6 +93,17 @@ _OF_A_RECORDING: Final = Example({"id": an_ended_job})
 _VERBS: Final = ("pause", "resume", "stop", "start")
 
 EXAMPLES: Final[Mapping[tuple[str, str], Example]] = {
+    **{
+        ("POST", f"/api/v1/integrations/{provider}/connect"): Example(
+            body={
+                "label": "bot@example.com",
+                "storageState": signed_in(DOMAINS[provider][0]),
+            }
+        )
+        for provider in Provider
+    },
+    ("GET", "/api/v1/integrations"): Example(),
+    ("DELETE", "/api/v1/integrations/{id}"): Example({"id": an_integration}),
     ("GET", "/api/v1/jobs"): Example(),
     ("POST", "/api/v1/jobs"): Example(body={"meetingUrl": "https://meet.google.com/abc-defg-hij"}),
     ("GET", "/api/v1/jobs/{id}"): _OF_A_JOB,

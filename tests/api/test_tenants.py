@@ -108,7 +108,7 @@ async def test_lists_show_nothing_of_others(api: Api) -> None:
         ]
         for path in lists:
             shown = (await theirs.get(path)).text
-            ids |= set(re.findall(r"(?:job|key|dlv|use|cal|rule)_[0-9A-Z]{26}", shown))
+            ids |= set(re.findall(r"(?:job|key|int|dlv|use|cal|rule)_[0-9A-Z]{26}", shown))
         assert len(ids) > 2, "the other team has something to be seen"
         for path in lists:
             answer = await api.live.get(path)

@@ -28,6 +28,7 @@ from meetbot_server.demo.receiver import Received
 from sandbox.schemas import HostAction, RoomOptions
 from tests.e2e.customer import Customer
 from tests.e2e.operator import Operator
+from tests.support.accounts import signed_in
 from tests.support.canaries import canary, in_text, settings_secrets
 from tests.support.stack import BUCKET, OVER_HTTP, RunningStack
 
@@ -124,6 +125,12 @@ async def _settings(product: RunningStack, person: httpx.AsyncClient, told: Told
         },
     )
     assert stored.status_code == 200, stored.text
+    told.secrets["sign-in cookie"] = cookie = canary("sign-in-cookie")
+    account = await person.post(
+        "/api/v1/integrations/zoom/connect",
+        json={"label": "notes@example.com", "storageState": signed_in("zoom.us", cookie)},
+    )
+    assert account.status_code == 201, account.text
     # Nobody transcribes there.
     provider = await person.put(
         "/api/v1/settings/transcription",
@@ -135,7 +142,11 @@ async def _settings(product: RunningStack, person: httpx.AsyncClient, told: Told
         },
     )
     assert provider.status_code == 200, provider.text
-    told.answers += [("storage", stored.text), ("transcription", provider.text)]
+    told.answers += [
+        ("storage", stored.text),
+        ("transcription", provider.text),
+        ("integration", account.text),
+    ]
 
 
 async def _webhook_secrets(person: httpx.AsyncClient, told: Told) -> None:
@@ -228,7 +239,7 @@ async def _look_around(
     told: Told,
 ) -> None:
     """What each of the credentials may read; wrong ones are refused."""
-    pages = ("jobs", "keys", "consumer", "webhooks/deliveries", "usage")
+    pages = ("jobs", "keys", "consumer", "webhooks/deliveries", "usage", "integrations")
     settings = ("storage", "transcription", "webhooks")
     for client in (live, test):
         for page in pages:

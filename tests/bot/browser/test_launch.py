@@ -7,10 +7,12 @@ import os
 import signal
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
+from playwright.async_api import Route
 
 from bot.browser.launch import (
     BrowserOptions,
@@ -19,8 +21,10 @@ from bot.browser.launch import (
     find_chromium,
 )
 from core.errors import BrowserFailed
+from core.integrations.state import StorageState
 from core.settings import BotSettings
 from tests.bot.browser.conftest import SETTINGS
+from tests.support.accounts import signed_in
 
 pytestmark = pytest.mark.browser
 
@@ -94,6 +98,30 @@ async def test_nothing_is_left_of_a_closed_browser() -> None:
         assert _running(str(profile))
     assert not _running(str(profile))
     assert not profile.exists()
+
+
+async def test_a_lent_account_is_signed_in_from_the_first_request() -> None:
+    """PL-24: its cookies are sent, and its stored items are there before the page's own scripts."""
+    account = StorageState.model_validate(signed_in("zoom.us", "the session"))
+    options = replace(OPTIONS, signed_in=account)
+    asked: list[str | None] = []
+
+    async def answer(route: Route) -> None:
+        asked.append(await route.request.header_value("cookie"))
+        page = "<script>document.title = localStorage.getItem('user') ?? 'a stranger'</script>"
+        await route.fulfill(body=page, content_type="text/html")
+
+    async with Chromium(SETTINGS, options) as chromium:
+        page = await chromium.new_page()
+        await page.route("**", answer)
+        await page.goto("https://zoom.us/join")
+        assert (asked[0], await page.title()) == ("session=the session", "the session")
+        await page.goto("https://elsewhere.example/")
+        assert (asked[1], await page.title()) == (None, "a stranger")
+        await page.goto("https://zoom.us/join")
+        await page.evaluate("localStorage.setItem('user', 'newer')")
+        await page.reload()
+        assert await page.title() == "newer"
 
 
 async def test_a_killed_browser_is_noticed() -> None:

@@ -1,0 +1,1 @@
+"""Accounts at meeting platforms that a team lends its bots (API-46, PL-24)."""
