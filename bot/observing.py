@@ -12,14 +12,17 @@ from typing import Final, TypeVar
 
 from bot.auto_leave import Seen
 from bot.browser.bridge import Bridge
-from bot.capture.attribution import TrackAssignment
+from bot.capture.attribution import Mix, SourceOwner, TrackAssignment
 from bot.capture.recorder import Recorder
 from bot.news import RoomNews
 from bot.platforms.observations import (
     CaptionSeen,
     ChatSeen,
+    MixSeen,
     OwnerSeen,
     RosterSeen,
+    SourceSeen,
+    SpeakingSeen,
     Trouble,
     ViewSeen,
 )
@@ -59,6 +62,8 @@ class RoomObserver:
         # Whose each track is that belongs to exactly one person.
         self._owned: OrderedDict[str, str] = OrderedDict()
         self._unowned: OrderedDict[str, OwnerSeen] = OrderedDict()
+        # Sources of people whom the roster does not have yet.
+        self._sources: OrderedDict[str, SourceSeen] = OrderedDict()
         self._chat_ids: OrderedDict[str, None] = OrderedDict()
         self._captions: OrderedDict[str, _OpenCaption] = OrderedDict()
         # Captions that reach into a pause.
@@ -66,6 +71,9 @@ class RoomObserver:
         bridge.on("view", ViewSeen, lambda _: self.view_changed.set())
         bridge.on("roster", RosterSeen, self._roster)
         bridge.on("owner", OwnerSeen, self._owner)
+        bridge.on("source", SourceSeen, self._source)
+        bridge.on("mix", MixSeen, self._mix)
+        bridge.on("speaking", SpeakingSeen, self._speaking)
         bridge.on("chat", ChatSeen, self._chat)
         bridge.on("caption", CaptionSeen, self._caption)
         bridge.on("trouble", Trouble, lambda said: log.warning("Page script: %s", said.detail))
@@ -123,6 +131,8 @@ class RoomObserver:
         self._keep_clocks()
         for owner in [*self._unowned.values()]:
             self._owner(owner)
+        for source in [*self._sources.values()]:
+            self._source(source)
 
     def _keep_clocks(self) -> None:
         now = self._clock.monotonic()
@@ -157,6 +167,24 @@ class RoomObserver:
                 confidence=seen.confidence,
             )
         )
+
+    def _source(self, seen: SourceSeen) -> None:
+        participant = self.roster.find(seen.platform_id)
+        if participant is None:
+            _remember(self._sources, str(seen.csrc), seen)
+            return
+        self._sources.pop(str(seen.csrc), None)
+        owner = None if participant.is_bot else participant.id
+        self._recorder.voices.own(SourceOwner(seen.csrc, owner, seen.isolation, seen.confidence))
+
+    def _mix(self, seen: MixSeen) -> None:
+        self._recorder.voices.declare(Mix(seen.track_id, seen.attribution, seen.confidence))
+
+    def _speaking(self, seen: SpeakingSeen) -> None:
+        participant = self.roster.find(seen.platform_id)
+        if participant is not None and not participant.is_bot:
+            at_ms = self._recorder.now_ms() - seen.lag_ms
+            self._recorder.voices.speaks(participant.id, at_ms, speaking=seen.speaking)
 
     def _chat(self, seen: ChatSeen) -> None:
         if seen.message_id in self._chat_ids:

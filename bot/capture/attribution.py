@@ -25,6 +25,29 @@ class TrackAssignment:
     confidence: float
 
 
+@dataclass(frozen=True)
+class SourceOwner:
+    """A claim about a contributing source: whose voice it is in packets that name it.
+
+    `participant_id` is None for what is nobody's voice, such as the bot's own. A decimal number
+    in the RTP header; the page learns from its signalling whose it is.
+    """
+
+    csrc: int
+    participant_id: str | None
+    isolation: Isolation
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Mix:
+    """A track holds whoever is speaking, and `attribution` says how that is known."""
+
+    track_id: str
+    attribution: Attribution
+    confidence: float
+
+
 class Owners:
     """The owners of all tracks. The first claim about a track covers its past too."""
 

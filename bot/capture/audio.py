@@ -6,9 +6,10 @@ import logging
 from collections import deque
 from typing import Final
 
-from bot.capture.attribution import Owners
+from bot.capture.attribution import Owners, SourceOwner
 from bot.capture.audio_track import AudioTrack, Packet
 from bot.capture.frames import Frame
+from bot.capture.mixes import Mixes, source_key
 from bot.capture.pauses import Pauses
 from bot.capture.speaker import SpeakerFile
 from bot.recording.journal import JournalWriter
@@ -16,6 +17,8 @@ from bot.recording.ogg import SAMPLES_PER_MS
 
 # About half a minute of one track that nobody has claimed yet.
 MAX_UNCLAIMED: Final = 1500
+# Tracks and sources that nobody has claimed yet.
+MAX_HOLDS: Final = 500
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +37,7 @@ class AudioRecorder:
         self._tracks: dict[tuple[str, int], AudioTrack] = {}
         self._unclaimed: dict[str, deque[Packet]] = {}
         self._count = 0
+        self.mixes = Mixes()
 
     @property
     def has_media(self) -> bool:
@@ -64,6 +68,19 @@ class AudioRecorder:
         """An owner became known: what was held for them is written."""
         for packet in self._unclaimed.pop(track_id, deque()):
             self._route(packet, track_id)
+
+    def own(self, owner: SourceOwner) -> bool:
+        """A source's owner became known, or another one; False when it changes nothing.
+
+        What was held for them is written.
+        """
+        if not self.mixes.own(owner):
+            return False
+        held = self._unclaimed.pop(source_key(owner.csrc), deque())
+        if owner.participant_id is not None:
+            for packet in held:
+                self._hand(packet, owner.participant_id, "")
+        return True
 
     def write(self, now_ms: float, *, everything: bool = False) -> None:
         """Move what has waited long enough into the files."""
@@ -97,17 +114,30 @@ class AudioRecorder:
 
     def _route(self, packet: Packet, track_id: str) -> None:
         assignment = self._owners.at(track_id, packet.at_ms)
-        if assignment is None:
-            held = self._unclaimed.setdefault(track_id, deque(maxlen=MAX_UNCLAIMED))
-            held.append(packet)
+        if assignment is None and self.mixes.holds(packet, track_id):
+            # What was held before anybody knew that it is a mix was silence.
+            self._unclaimed.pop(track_id, None)
+            for share in self.mixes.shares(packet, track_id):
+                self._hand(share.packet, share.participant_id, share.key)
+        elif assignment is None:
+            self._hand(packet, None, track_id)
         elif assignment.source == "microphone":
-            speaker = self._speaker(assignment.participant_id)
-            end_ms = packet.at_ms + packet.samples / SAMPLES_PER_MS
-            if self._pauses.cover(packet.at_ms, end_ms):
-                speaker.overhear(packet)
-            else:
-                speaker.add(packet)
+            self._hand(packet, assignment.participant_id, track_id)
         # The sound of a shared screen is nobody's voice: it is in the tab's video only.
+
+    def _hand(self, packet: Packet, participant_id: str | None, key: str) -> None:
+        """To its owner's file, or into the hold until there is one."""
+        if participant_id is None:
+            if key in self._unclaimed or len(self._unclaimed) < MAX_HOLDS:
+                held = self._unclaimed.setdefault(key, deque(maxlen=MAX_UNCLAIMED))
+                held.append(packet)
+            return
+        speaker = self._speaker(participant_id)
+        end_ms = packet.at_ms + packet.samples / SAMPLES_PER_MS
+        if self._pauses.cover(packet.at_ms, end_ms):
+            speaker.overhear(packet)
+        else:
+            speaker.add(packet)
 
     def _speaker(self, participant_id: str) -> SpeakerFile:
         speaker = self.speakers.get(participant_id)

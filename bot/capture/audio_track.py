@@ -30,7 +30,8 @@ class Packet:
     """An Opus packet in meeting time: `at_ms` since 1970 is where it starts.
 
     `follows` says that it continues the packet before it without a hole in RTP time. `lost`
-    counts packets that were sent between the two and never came.
+    counts packets that were sent between the two and never came. `csrcs` are the sources that a
+    mixer put into it.
     """
 
     track: int
@@ -41,6 +42,7 @@ class Packet:
     follows: bool
     lost: int
     hole_ms: float
+    csrcs: tuple[int, ...] = ()
 
 
 @dataclass(order=True)
@@ -51,6 +53,7 @@ class _Pending:
     samples: int
     payload: bytes
     level: float | None
+    csrcs: tuple[int, ...]
 
 
 class _Run:
@@ -107,6 +110,7 @@ class _Run:
                     samples,
                     payload,
                     frame.level if back == 0 else None,
+                    frame.csrcs,
                 ),
             )
 
@@ -146,6 +150,7 @@ class _Run:
             follows=follows,
             lost=max(lost, 0),
             hole_ms=hole,
+            csrcs=head.csrcs,
         )
 
 

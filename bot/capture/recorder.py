@@ -24,6 +24,7 @@ from bot.capture.running import Running
 from bot.capture.snapshot import snapshot
 from bot.capture.tab import TabChunk, TabEnded
 from bot.capture.video import VideoRecorder
+from bot.capture.voices import Voices
 from bot.control import Progress
 from bot.recording.disk import DiskGuard
 from core.clock import Clock, epoch_ms
@@ -83,6 +84,8 @@ class Recorder:
         self._stopped = False
         self._early: list[Entry] = []
         self._claims: list[TrackAssignment] = []
+        # Whose voices are on tracks that carry several.
+        self.voices = Voices(self._disk_failures)
         self._present: dict[str, Participant] = {}
         self.intake.listen(bridge)
         bridge.on("tab", TabChunk, self._on_tab_chunk)
@@ -125,6 +128,7 @@ class Recorder:
         self._early.clear()
         for claim in self._claims:
             self.assign(claim)
+        self.voices.start(running.audio, running.journal)
         if gap is not None:
             running.outages.begin(running.t0_ms, gap)
             running.outages.back(running.t0_ms)
@@ -221,12 +225,12 @@ class Recorder:
             is_bot=participant.is_bot,
             is_host=participant.is_host,
         )
-        self._journal(seen, _roster("participant.join", participant, at_ms))
+        self._journal(seen, RosterMoved.of("participant.join", participant, at_ms))
 
     def left(self, participant_id: str, at_ms: float) -> None:
         participant = self._present.pop(participant_id, None)
         if participant is not None:
-            self._journal(_roster("participant.leave", participant, at_ms))
+            self._journal(RosterMoved.of("participant.leave", participant, at_ms))
 
     def assign(self, assignment: TrackAssignment) -> None:
         """Say whose a track is; before or after its first frames, and again when it changes."""
@@ -316,6 +320,7 @@ class Recorder:
         with contextlib.suppress(MeetingError):
             await self._bridge.call("capture.flush", timeout=_PAGE_FLUSH_TIMEOUT_S)
         self._stopped = True
+        self.voices.stop()
         tasks = [task for task in (running.task, *running.errands) if task is not None]
         for task in tasks:
             task.cancel()
@@ -389,12 +394,3 @@ class Recorder:
         if self._running is not None and not self._stopped:
             with self._disk_failures():
                 self._running.tab.ended(message, self.now_ms())
-
-
-def _roster(type_: Any, participant: Participant, at_ms: float) -> RosterMoved:
-    return RosterMoved(
-        type=type_,
-        participant_id=participant.id,
-        display_name=participant.display_name,
-        at_ms=at_ms,
-    )

@@ -48,6 +48,31 @@ class OwnerSeen(_Observation):
     confidence: Annotated[float, Field(ge=0, le=1)]
 
 
+class SourceSeen(_Observation):
+    """Whose a contributing source (CSRC) of received audio is (kind `source`)."""
+
+    csrc: Annotated[int, Field(ge=0, lt=2**32)]
+    platform_id: PlatformId
+    isolation: Literal["time-slice", "mixed-gated"]
+    confidence: Annotated[float, Field(ge=0, le=1)]
+
+
+class MixSeen(_Observation):
+    """A track holds the voices of all who are said to speak (kind `mix`)."""
+
+    track_id: PlatformId
+    attribution: Literal["signalling", "active-speaker", "caption-author"]
+    confidence: Annotated[float, Field(ge=0, le=1)]
+
+
+class SpeakingSeen(_Observation):
+    """Somebody began or stopped to speak (kind `speaking`), `lag_ms` before the page showed it."""
+
+    platform_id: PlatformId
+    speaking: bool
+    lag_ms: Annotated[float, Field(ge=0, le=2000)] = 0
+
+
 class ChatSeen(_Observation):
     """One message of the meeting's chat (kind `chat`); `at_ms` since 1970 when the page says."""
 

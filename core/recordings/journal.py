@@ -14,7 +14,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
@@ -25,6 +25,8 @@ from core.recordings.recording import Attribution, Isolation, Participant, Track
 
 JOURNAL_NAME: Final = "journal.jsonl"
 FORMAT_VERSION: Final = 1
+
+Movement = Literal["participant.join", "participant.leave"]
 
 _log = logging.getLogger(__name__)
 
@@ -63,10 +65,19 @@ class ParticipantSeen(Entry):
 
 class RosterMoved(Entry):
     t: Literal["roster"] = "roster"
-    type: Literal["participant.join", "participant.leave"]
+    type: Movement
     participant_id: str
     display_name: str
     at_ms: float
+
+    @classmethod
+    def of(cls, type_: Movement, participant: Participant, at_ms: float) -> Self:
+        return cls(
+            type=type_,
+            participant_id=participant.id,
+            display_name=participant.display_name,
+            at_ms=at_ms,
+        )
 
 
 class StreamOpened(Entry):
