@@ -40,23 +40,26 @@ async function pulse() {
   if (pulseRuns) return;
   pulseRuns = true;
   try {
-    /** @type {Map<string, number>} */
+    /** @type {Map<RTCPeerConnection, Map<string, number>>} */
     const packets = new Map();
     const connections = [];
     for (const pc of captureConnections) {
       if (pc.connectionState === 'closed') {
         captureConnections.delete(pc);
       } else if (connections.length < MOST_CONNECTIONS) {
-        const seen = await pulseOf(pc, packets);
+        /** @type {Map<string, number>} */
+        const ofThisOne = new Map();
+        const seen = await pulseOf(pc, ofThisOne);
+        packets.set(pc, ofThisOne);
         if (seen) connections.push(seen);
       }
     }
     const tracks = [];
-    for (const { track } of capturedTracks) {
-      const count = packets.get(track.id);
+    for (const { track, pc } of capturedTracks) {
+      const count = packets.get(pc)?.get(track.id);
       const live = track.readyState === 'live' && !track.muted;
       if (count === undefined || !live || tracks.length >= MOST_TRACKS) continue;
-      tracks.push({ trackId: track.id, packets: count });
+      tracks.push({ trackId: captureTrackName(track), packets: count });
     }
     if (connections.length > 0) emit('pulse', { doc: captureDoc, connections, tracks });
   } finally {

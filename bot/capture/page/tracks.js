@@ -9,9 +9,31 @@ const setNativeTransform = /** @type {any} */ (
 )?.set;
 const nativeGetStats = RTCRtpReceiver.prototype.getStats;
 
+/** @type {WeakMap<MediaStreamTrack, string>} */
+const captureNames = new WeakMap();
+/** How many tracks there were of an id. @type {Map<string, number>} */
+const captureNamed = new Map();
+
+/**
+ * What a track is called towards Python. Ids are unique in a connection only: some servers give the
+ * tracks of every connection the same ones.
+ * @param {MediaStreamTrack} track
+ */
+function captureTrackName(track) {
+  let name = captureNames.get(track);
+  if (name === undefined) {
+    const count = (captureNamed.get(track.id) ?? 0) + 1;
+    captureNamed.set(track.id, count);
+    name = count === 1 ? track.id : `${track.id}~${count}`;
+    captureNames.set(track, name);
+  }
+  return name;
+}
+
 /** @param {number} index */
 function captureTrackId(index) {
-  return capturedTracks[index]?.track.id ?? null;
+  const captured = capturedTracks[index];
+  return captured ? captureTrackName(captured.track) : null;
 }
 
 /**
@@ -42,7 +64,7 @@ function captureTrackOf(receiver, pc, streams, mid) {
   emit('track', {
     doc: captureDoc,
     index: captured.index,
-    trackId: track.id,
+    trackId: captureTrackName(track),
     kind: track.kind,
     streamIds: streams.map((stream) => stream.id).slice(0, 16),
     mid,
@@ -95,17 +117,17 @@ function captureDecoded(captured, why) {
     } else {
       captureHere.encode(readable, captured.index, 0);
     }
-    captureAlarm('fallback', captured.track.id, why);
+    captureAlarm('fallback', captureTrackName(captured.track), why);
   } catch (error) {
     captured.mode = 'lost';
-    captureAlarm('encoder-failed', captured.track.id, String(error));
+    captureAlarm('encoder-failed', captureTrackName(captured.track), String(error));
   }
 }
 
 /** Python knows whose track it is and whether it is recorded; what is not stays in the page. */
 onCommand('capture.want', ({ trackId, wanted }) => {
   for (const { track, index } of capturedTracks) {
-    if (track.id !== trackId) continue;
+    if (captureTrackName(track) !== trackId) continue;
     captureThread?.postMessage({ index, wanted });
     captureHere.want(index, wanted);
   }
@@ -114,6 +136,6 @@ onCommand('capture.want', ({ trackId, wanted }) => {
 /** After a pause a picture can go on with a key frame only. */
 onCommand('capture.key-frames', ({ trackIds }) => {
   for (const { track, index } of capturedTracks) {
-    if (trackIds.includes(track.id)) captureThread?.postMessage({ index, keyFrame: true });
+    if (trackIds.includes(captureTrackName(track))) captureThread?.postMessage({ index, keyFrame: true });
   }
 });

@@ -36,7 +36,8 @@ async function captureWatchTrack(captured, now) {
   captured.packets = packets;
   if (!flowing || captured.alarmed) return;
   captured.alarmed = true;
-  captureAlarm('no-frames', captured.track.id, `${captured.mode}: packets come, frames do not`);
+  const detail = `${captured.mode}: packets come, frames do not`;
+  captureAlarm('no-frames', captureTrackName(captured.track), detail);
   if (captured.mode !== 'decoded') captureDecoded(captured, 'no encoded frames');
 }
 

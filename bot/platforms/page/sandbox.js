@@ -65,8 +65,8 @@ if (window === window.top) {
         if (!(stream instanceof MediaStream)) continue;
         for (const track of stream.getTracks()) {
           const camera = track.kind === 'audio' ? 'microphone' : 'camera';
-          tell(`owner ${track.id}`, 'owner', {
-            trackId: track.id,
+          tell(`owner ${captureTrackName(track)}`, 'owner', {
+            trackId: captureTrackName(track),
             platformId: tile.dataset.participantId ?? '',
             source: tile.dataset.kind === 'screen' ? 'screen' : camera,
             attribution: 'track-owner',
