@@ -1,0 +1,168 @@
+"""The meetings that a series makes in a span of time, by `recurring-ical-events` (CAL-08)."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final
+
+from icalendar.prop import vDDDTypes, vRecur
+from recurring_ical_events import CalendarQuery
+from recurring_ical_events.errors import InvalidCalendar
+
+from core.invites import limits
+from core.invites.possibility import check_possible
+from core.invites.reading import (
+    PARSER_ERRORS,
+    Component,
+    Series,
+    duration_of,
+    moment_key,
+    recurrence_of,
+)
+from core.invites.refusals import unreadable, unsupported
+
+# The key of an event that does not repeat: it keeps it when it is moved.
+SINGLE: Final = ""
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """One meeting. `key` is its original start, which stays when it is moved; times in UTC."""
+
+    key: str
+    start: datetime
+    end: datetime
+    all_day: bool
+    cancelled: bool
+    event: Component
+
+
+def repeats(series: Series) -> bool:
+    """Whether there may be several occurrences."""
+    master = series.master
+    return master is None or any(name in master for name in ("RRULE", "RDATE"))
+
+
+def expand(series: Series, after: datetime, before: datetime) -> list[Occurrence]:
+    """What takes place, or begins, between two moments, in order; cancelled ones marked.
+
+    Raises:
+        InviteRefused: a rule cannot be read, or there are too many occurrences.
+    """
+    oldest = after - limits.OLDEST
+    bounded = Series(
+        series.uid, [_bounded(event, oldest, before) for event in series.events], series.zones
+    )
+    single = not repeats(series)
+    try:
+        with warnings.catch_warnings():
+            # COUNT beside the bound.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            found = CalendarQuery(bounded.calendar).between(after, before)
+    except (InvalidCalendar, *PARSER_ERRORS) as exc:
+        raise unreadable(f"its dates do not fit together ({type(exc).__name__})") from exc
+    if len(found) > limits.MOST_OCCURRENCES:
+        raise unsupported(f"it has more than {limits.MOST_OCCURRENCES} occurrences")
+    made = [_occurrence(event, single=single) for event in found]
+    return sorted(made, key=lambda one: (one.start, one.key))
+
+
+def is_over(series: Series, now: datetime) -> bool:
+    """Whether nothing of it can take place after `now`, as far as its rules say when they end."""
+    return all(_latest(event) + duration_of(event) < now for event in series.events)
+
+
+def _latest(event: Component) -> datetime:
+    """When the last occurrence begins, at the latest."""
+    start = _moment(event["DTSTART"].dt)
+    last = [start, *(_moment(value) for value in _listed(event, "RDATE"))]
+    for rule in _rules(event):
+        until = rule.get("UNTIL", [None])[0]
+        if until is None:
+            return datetime.max.replace(tzinfo=UTC) - timedelta(days=366)
+        last.append(_moment(until) + timedelta(days=1))
+    return max(last)
+
+
+def _bounded(event: Component, oldest: datetime, before: datetime) -> Component:
+    """The event with rules that end: what an endless one means after `before` is not asked."""
+    start = event["DTSTART"].dt
+    rules = _rules(event)
+    if not rules:
+        return event
+    if _moment(start) < oldest:
+        raise unsupported("it began too long ago")
+    for rule in rules:
+        check_possible(rule, start)
+    made = copy.copy(event)
+    made["RRULE"] = [_with_end(rule, start, before + timedelta(days=1)) for rule in rules]
+    return made
+
+
+def _with_end(rule: vRecur, start: date, before: datetime) -> vRecur:
+    """The rule with an UNTIL, in UTC where its start has a time; a date means all of that day."""
+    made = vRecur(rule)
+    if made.get("COUNT", [1])[0] < 0:
+        made.pop("COUNT")
+    until = made.get("UNTIL", [None])[0]
+    if not isinstance(start, datetime):
+        days = [before.date()] if until is None else [before.date(), _moment(until).date()]
+        made["UNTIL"] = [min(days)]
+        return made
+    if until is not None:
+        before = min(before, _in_zone(until, start))
+    made["UNTIL"] = [before.astimezone(UTC)]
+    return made
+
+
+def _in_zone(until: date, start: datetime) -> datetime:
+    if not isinstance(until, datetime):
+        until = datetime.combine(until, time(23, 59, 59))
+    return until if until.tzinfo else until.replace(tzinfo=start.tzinfo)
+
+
+def _rules(event: Component) -> list[vRecur]:
+    value = event.get("RRULE")
+    rules: Sequence[Any] = value if isinstance(value, list) else [value]
+    return [rule for rule in rules if rule is not None]
+
+
+def _listed(event: Component, name: str) -> list[date]:
+    value = event.get(name)
+    lists = value if isinstance(value, list) else [value]
+    found = [one.dt for many in lists if many is not None for one in many.dts]
+    # Periods begin with their start.
+    return [one[0] if isinstance(one, tuple) else one for one in found]
+
+
+def _moment(value: date) -> datetime:
+    if not isinstance(value, datetime):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _occurrence(event: Component, *, single: bool) -> Occurrence:
+    start = event["DTSTART"].dt
+    begins = _moment(start)
+    return Occurrence(
+        key=SINGLE if single else recurrence_of(event) or moment_key(start),
+        start=begins,
+        end=begins + duration_of(event),
+        all_day=not isinstance(start, datetime),
+        cancelled=str(event.get("STATUS", "")).strip().upper() == "CANCELLED",
+        event=event,
+    )
+
+
+def cancelled_occurrence(event: Component) -> Component:
+    """What is kept of a single occurrence that was cancelled, so that its series leaves it out."""
+    made = copy.copy(event)
+    made["STATUS"] = "CANCELLED"
+    if recurrence := event.get("RECURRENCE-ID"):
+        made["DTSTART"] = vDDDTypes(recurrence.dt)
+        made.pop("DTEND", None)
+    return made

@@ -1,0 +1,82 @@
+"""The link to a meeting, wherever programs put it (CAL-04)."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.invites.links import find_link
+from core.invites.reading import read_calendar
+from core.platforms.registry import DetectionContext
+from tests.support.invites import MEET, calendar, event
+
+pytestmark = pytest.mark.unit
+
+LIVE = DetectionContext()
+ZOOM = "https://acme.zoom.us/j/12345678901?pwd=abc"
+
+
+def found(*lines: str, given: str | None = None) -> str | None:
+    (series,) = read_calendar(calendar(event(*lines, link=None))).series
+    link = find_link(series.events[0], LIVE, given=given)
+    return link.url if link else None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"X-GOOGLE-CONFERENCE:{MEET}",
+        f"CONFERENCE;VALUE=URI;FEATURE=VIDEO:{MEET}",
+        f"URL;VALUE=URI:{MEET}",
+        f"LOCATION:Room 4 ({MEET})",
+        f"DESCRIPTION:Join here: {MEET}.\\nBring cake.",
+        f'DESCRIPTION:<p>Join <a href="{MEET}">here</a></p>',
+        f"DESCRIPTION:<br>Join &lt;{MEET}&gt;",
+        f'X-ALT-DESC;FMTTYPE=text/html:<html><a href="{MEET}">x</a></html>',
+        "DESCRIPTION:https://www.google.com/url?q=https%3A%2F%2Fmeet.google.com%2Fabc-defg-hij&sa=D",
+        "DESCRIPTION:https://eur01.safelinks.protection.outlook.com/?url="
+        "https%3A%2F%2Fmeet.google.com%2Fabc-defg-hij&data=05",
+        "DESCRIPTION:https://urldefense.com/v3/__https://meet.google.com/abc-defg-hij__;!!x$",
+        "DESCRIPTION:https://urldefense.proofpoint.com/v2/url?u="
+        "https-3A__meet.google.com_abc-2Ddefg-2Dhij&d=x",
+    ],
+)
+def test_a_link_is_found_in_every_place(line: str) -> None:
+    assert found(line) == MEET
+
+
+def test_the_order_is_conference_url_location_description() -> None:
+    lines = [
+        "DESCRIPTION:https://whereby.com/acme",
+        f"LOCATION:{ZOOM}",
+        f"X-GOOGLE-CONFERENCE:{MEET}",
+    ]
+    assert found(*lines) == MEET
+    assert found(*lines[:2]) == ZOOM
+    assert found(*lines, given="https://whereby.com/given") == "https://whereby.com/given"
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://meet.google.com@evil.example/abc-defg-hij",
+        "https://meet.google.com.evil.example/abc-defg-hij",
+        "https://evilzoom.us/j/12345678901",
+        "http://meet.google.com/abc-defg-hij",
+        "https://evil.example/url?q=https://meet.google.com/abc-defg-hij",
+        "javascript:alert(1)//https",
+        "discord://123456789012345678/123456789012345678",
+        "https://127.0.0.1/j/12345678901",
+        "https://meet.google.com\\@evil.example/abc-defg-hij",
+    ],
+)
+def test_a_link_that_only_looks_like_one_is_none(link: str) -> None:
+    url = found(f"LOCATION:{link}")
+    assert url is None or (url == MEET and "evil.example/url?q=" in link)
+
+
+def test_wrapping_ends_somewhere() -> None:
+    link = MEET
+    for _ in range(9):
+        link = f"https://www.google.com/url?q={link}"
+    assert found(f"LOCATION:{link}") in {None, MEET}
+    assert found("DESCRIPTION:" + "https://example.com/x " * 5_000) is None
