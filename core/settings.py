@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, AnyHttpUrl, BaseModel, Field, HttpUrl, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from core.invites.settings import IntakeSettings
 from core.prices import PriceList
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -332,6 +333,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     lifecycle: LifecycleSettings = LifecycleSettings()
     billing: BillingSettings = BillingSettings()
+    intake: IntakeSettings = IntakeSettings()
     logs: LogSettings = LogSettings()
 
     @field_validator("encryption_keys", "trusted_origins", mode="before")

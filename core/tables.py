@@ -16,6 +16,7 @@ from core.dispatch.workers import WorkerSeen
 from core.erasure.models import Erasure
 from core.idempotency import IdempotentRequest
 from core.integrations.models import Integration
+from core.invites.models import Invitation, InvitedMeeting
 from core.jobs.live_models import IngestedMessage, JobNotice, LentMedia
 from core.jobs.models import Job, JobCommand, Transition
 from core.jobs.postponed import PostponedUpload
@@ -35,6 +36,8 @@ __all__ = [
     "IdempotentRequest",
     "IngestedMessage",
     "Integration",
+    "Invitation",
+    "InvitedMeeting",
     "Job",
     "JobCommand",
     "JobNotice",

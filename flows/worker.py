@@ -49,6 +49,7 @@ from flows.deliver_webhooks import deliver_webhooks
 from flows.erase import erase
 from flows.forks import MeetingForks, ended, exit_text
 from flows.holding import Deaths, holder_name
+from flows.horizon import horizon
 from flows.reconcile import reconcile
 from flows.resend_meter_events import resend_meter_events
 from flows.resume_uploads import resume_uploads
@@ -64,7 +65,14 @@ RECOVER_SECONDS: Final = 10
 HOUSEKEEPERS: Final = 4
 HOUSEKEEPING: Final[dict[str, Flow[..., Any]]] = {
     flow.name: flow
-    for flow in (deliver_webhooks, erase, reconcile, resend_meter_events, resume_uploads)
+    for flow in (
+        deliver_webhooks,
+        erase,
+        horizon,
+        reconcile,
+        resend_meter_events,
+        resume_uploads,
+    )
 }
 MEETING: Final = "meeting"
 UPLOADS: Final = "uploads"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api import ending
+from api import ending, starting
 from api.dependencies import CallerDep, JobId, OwnedJob, ReadingDep, ServicesDep
 from api.idempotency import REPLAY_HEADER, job_id_of
 from api.new_job import checked_job
@@ -18,15 +17,12 @@ from api.schemas.create_job import CreateJob, ExternalId
 from api.schemas.errors import ErrorOut
 from api.schemas.jobs import COLUMNS, JobOut, JobsPage, VerbResult
 from api.schemas.wire import MomentIn
-from api.services import Services
 from core.billing import gate
 from core.dispatch import admission
-from core.dispatch.submitting import submit_job
-from core.errors import BadInput, Issue, Unavailable
+from core.errors import BadInput, Issue
 from core.jobs.creation import create_job
 from core.jobs.lifecycle import Status
 from core.jobs.listing import JobFilter, list_jobs
-from core.jobs.models import Job
 from core.jobs.rows import owned_job
 from core.platforms.registry import PLATFORMS, parse_platform
 
@@ -39,8 +35,6 @@ STATUS_FILTERS: Final = {
     "in_call": frozenset({Status.IN_MEETING, Status.RECORDING}),
     "canceled": frozenset({Status.CANCELLED}),
 }
-# Longer than this the caller does not wait for a run to be made.
-SUBMIT_SECONDS: Final = 5
 SLUGS: Final = frozenset(str(spec.slug) for spec in PLATFORMS)
 Answers = dict[int | str, dict[str, Any]]
 NOT_FOUND: Final[Answers] = {404: {"model": ErrorOut}}
@@ -84,7 +78,7 @@ async def create(
             limit = services.settings.lifecycle.team_meetings
             await admission.check_start(session, job, team_limit=limit, now=now)
     if created:
-        await _submit(services, job)
+        await starting.submit(services, job)
     else:
         response.status_code = 200
         response.headers[REPLAY_HEADER] = "true"
@@ -153,22 +147,6 @@ async def cancel(job: OwnedJob, services: ServicesDep) -> None:
 async def leave(job: OwnedJob, services: ServicesDep) -> VerbResult:
     """Have the bot leave and deliver; before it is in the meeting this cancels the job."""
     return await ending.leave(services, job)
-
-
-async def _submit(services: Services, job: Job) -> None:
-    """The job exists, whatever comes of this: a run that cannot be made now is made later."""
-    lead = services.settings.lifecycle.lead_seconds
-    try:
-        async with asyncio.timeout(SUBMIT_SECONDS):
-            await submit_job(
-                services.database,
-                services.dispatcher,
-                job,
-                lead_seconds=lead,
-                now=services.clock.now(),
-            )
-    except (Unavailable, TimeoutError) as exc:
-        log.warning("%s has no flow run yet: %s", job.id, exc)
 
 
 def _statuses(text: str | None) -> frozenset[Status]:

@@ -14,6 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.billing.models import UsageEvent
 from core.erasure.models import Erasure
 from core.idempotency import IdempotentRequest
+from core.invites.models import InvitedMeeting
 from core.jobs.live_models import IngestedMessage, JobNotice, LentMedia
 from core.jobs.models import Job, JobCommand, Transition
 from core.jobs.postponed import PostponedUpload
@@ -29,6 +30,7 @@ ERASED: Final[tuple[type[Any], ...]] = (
     LentMedia,
     PostponedUpload,
     TranscriptRequest,
+    InvitedMeeting,
 )
 # Ids, moments, states and amounts: what bills and receipts rest on.
 KEPT: Final[tuple[type[SQLModel], ...]] = (Transition, UsageEvent, Erasure)

@@ -17,6 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.accounts.login_models import CliLogin, MagicLink
 from core.accounts.models import ApiKey, LoginSession, Membership, Team, User
 from core.errors import NotFound
+from core.invites.models import Invitation, InvitedMeeting
 from core.secrets import SecretBox
 from core.storage.team import TeamStorage
 from core.transcripts.models import ProviderKey
@@ -54,6 +55,9 @@ async def close_team(session: AsyncSession, team_id: str, *, now: datetime) -> d
     await session.exec(delete(CliLogin).where(col(CliLogin.user_id).in_(lone)))
     await session.exec(delete(LoginSession).where(col(LoginSession.user_id).in_(lone)))
     await session.exec(delete(User).where(col(User.id).in_(lone)))
+    invited = select(Invitation.id).where(Invitation.team_id == team_id)
+    await session.exec(delete(InvitedMeeting).where(col(InvitedMeeting.invitation_id).in_(invited)))
+    await session.exec(delete(Invitation).where(col(Invitation.team_id) == team_id))
     team.name = ERASED_NAME
     return {"keys": keys.rowcount, "memberships": len(members), "people": len(lone)}
 

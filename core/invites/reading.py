@@ -222,7 +222,7 @@ def described(fields: Mapping[str, Any], method: str) -> str:
 
     Args:
         fields: `uid`, `start`, and what there is of `sequence`, `recurrence_id`, `end`, `zone`,
-            `summary`, `description`, `location`, `rrule`, `organizer`.
+            `summary`, `description`, `location`, `rrule`, `organizer`, `link`.
 
     Raises:
         BadInput: the rule cannot be read.
@@ -243,6 +243,8 @@ def described(fields: Mapping[str, Any], method: str) -> str:
     for name in ("summary", "description", "location"):
         if fields.get(name):
             event.add(name.upper(), fields[name])
+    if fields.get("link"):
+        event.add("X-MEETBOT-LINK", fields["link"])
     if fields.get("rrule"):
         try:
             rule = icalendar.vRecur.from_ical(fields["rrule"].removeprefix("RRULE:"))
