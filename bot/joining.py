@@ -77,6 +77,9 @@ class Joiner:
             if sight.view is View.OVER:
                 raise _at_the_door(sight)
             if sight.view is View.IN_ROOM:
+                if not asked:
+                    # There was no door: the name and what is off are said inside (PL-47).
+                    await self._ask(room)
                 self._arrive()
                 return
             if sight.view is View.LOBBY:

@@ -122,7 +122,7 @@ class Visit:
         await self._bridge.attach(
             page,
             [*Recorder.page_parts(options), *driver.page_parts],
-            Recorder.page_config(options),
+            {**Recorder.page_config(options), **driver.page_config},
         )
         return driver.room(
             DriverContext(

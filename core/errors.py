@@ -30,6 +30,7 @@
     └── MeetingError                a FailureCode: the meeting could not be joined or went wrong
         ├── DispatchTimeout, QuotaExceeded
         ├── MeetingNotFound, MeetingEnded, HostDenied, LobbyTimeout, WaitingForHost
+        │   └── RoomLocked (HostDenied)         yes   platform
         ├── AuthFailure, RecordingDisabled
         ├── RoomUnreachable         network_loss    yes   platform
         ├── RemovedFromMeeting, NetworkLoss
@@ -268,6 +269,12 @@ class MeetingEnded(MeetingError):
 
 class HostDenied(MeetingError):
     failure = FailureCode.HOST_DENIED_ADMISSION
+
+
+class RoomLocked(HostDenied):
+    """Nobody may come in now; somebody may open the room while the job's attempts last (PL-62)."""
+
+    retryable = True
 
 
 class LobbyTimeout(MeetingError):

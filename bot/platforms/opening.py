@@ -11,13 +11,24 @@ from playwright.async_api import Error, Page
 
 from bot.browser.guard import ANSWERED_BY_GUARD
 from core.errors import BadInput, MeetingNotFound, RoomUnreachable
-from core.network.addresses import HostUnknown, ResolverFailed, resolve_url
+from core.network.addresses import (
+    HostUnknown,
+    Resolve,
+    ResolverFailed,
+    resolve,
+    resolve_url,
+)
 
 _NET_ERROR: Final = re.compile(r"net::(ERR_\w+)")
 
 
 async def open_page(
-    page: Page, url: str, *, trusted_origins: Sequence[str], timeout_seconds: float
+    page: Page,
+    url: str,
+    *,
+    trusted_origins: Sequence[str],
+    timeout_seconds: float,
+    resolver: Resolve = resolve,
 ) -> None:
     """Navigate to a meeting.
 
@@ -27,7 +38,7 @@ async def open_page(
     """
     host = urlsplit(url).hostname or url[:100]
     try:
-        await resolve_url(url, trusted_origins)
+        await resolve_url(url, trusted_origins, resolver=resolver)
     except ResolverFailed as error:
         raise RoomUnreachable(error.message) from error
     except HostUnknown as error:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from bot.platforms.driver import PlatformDriver
+from bot.platforms.jitsi import JITSI_DRIVER
 from bot.platforms.sandbox import SANDBOX_DRIVER
 from core.errors import BotFault
 
-DRIVERS: Final[tuple[PlatformDriver, ...]] = (SANDBOX_DRIVER,)
+DRIVERS: Final[tuple[PlatformDriver, ...]] = (SANDBOX_DRIVER, JITSI_DRIVER)
 
 
 def driver_of(slug: str) -> PlatformDriver:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -11,6 +10,7 @@ from playwright.async_api import Error, Locator
 from pydantic import ValidationError
 
 from bot.browser.bridge import PageError
+from bot.platforms.devices import Devices
 from bot.platforms.driver import PAGE_DIR, DriverContext, PlatformDriver
 from bot.platforms.media import Media
 from bot.platforms.observations import PageSight
@@ -57,7 +57,7 @@ class SandboxRoom:
         self._context = context
         self._page = context.page
         self._timeout_ms = context.step_timeout_seconds * 1000
-        self._output = OutputMedia(context.bridge)
+        self._devices = Devices(OutputMedia(context.bridge), self._switch)
 
     async def open(self) -> None:
         await open_page(
@@ -104,59 +104,22 @@ class SandboxRoom:
         return await take_screenshot(self._page)
 
     async def speak(self, media: Media, *, loop: bool) -> None:
-        await self._put_out("audio", media, loop=loop)
+        await self._devices.put_out("audio", media, loop=loop)
 
     async def show_image(self, media: Media) -> None:
-        await self._put_out("image", media, loop=True)
+        await self._devices.put_out("image", media, loop=True)
 
     async def share_video(self, media: Media, *, loop: bool) -> None:
-        await self._put_out("video", media, loop=loop)
+        await self._devices.put_out("video", media, loop=loop)
 
     async def stop_output(self) -> None:
-        await self._switch_off(self._output.loaded)
+        await self._devices.stop()
 
     async def until_output_ends(self) -> None:
-        await self._output.ended.wait()
+        await self._devices.until_end()
 
     async def tidy_output(self) -> None:
-        await self._switch_off(self._output.over)
-
-    async def _put_out(self, kind: OutputKind, media: Media, *, loop: bool) -> None:
-        if kind == "video":
-            # A shared screen shows what it was begun with.
-            await self._switch("share", on=False)
-        await self._output.hand_over(media)
-        loading = self._output.load(kind, media, loop=loop)
-        if kind == "video":
-            # Nothing can be shared before there is a picture.
-            await loading
-            await self._switch("share", on=True)
-        else:
-            await self._while_switching_on(kind, loading)
-        await self._output.play(kind)
-
-    async def _while_switching_on(
-        self, kind: OutputKind, loading: Coroutine[None, None, None]
-    ) -> None:
-        """Microphone or camera are agreed with the others while their media is decoded."""
-        was_on = kind in self._output.loaded
-        # In this order: the page has the device as soon as it hears of the media.
-        loaded, switched = await asyncio.gather(
-            loading, self._switch(_BUTTONS[kind], on=True), return_exceptions=True
-        )
-        if isinstance(loaded, BaseException):
-            if not was_on:
-                await self._switch(_BUTTONS[kind], on=False)
-            raise loaded
-        if isinstance(switched, BaseException):
-            raise switched
-
-    async def _switch_off(self, kinds: tuple[OutputKind, ...]) -> None:
-        try:
-            for kind in kinds:
-                await self._switch(_BUTTONS[kind], on=False)
-        finally:
-            await self._output.drop(*kinds)
+        await self._devices.tidy()
 
     async def send_chat(self, text: str) -> None:
         if len(text) > CHAT_LIMIT:
@@ -179,9 +142,10 @@ class SandboxRoom:
         if (pressed == "true") is not to:
             await toggle.click(timeout=self._timeout_ms)
 
-    async def _switch(self, device: str, *, on: bool) -> None:
+    async def _switch(self, device: OutputKind, on: bool) -> None:
         """A device of a bot in the room on or off; returns when the page says that it is on."""
-        await self._context.bridge.call("room.press", {"id": device, "on": on}, timeout=15)
+        args = {"id": _BUTTONS[device], "on": on}
+        await self._context.bridge.call("room.press", args, timeout=15)
 
 
 SANDBOX_DRIVER: Final = PlatformDriver(

@@ -47,6 +47,8 @@ interface CapturedTrack {
   receiver: RTCRtpReceiver;
   track: MediaStreamTrack;
   pc: RTCPeerConnection;
+  /** Of the streams that the page's track event named. */
+  streamIds: string[];
   /** 'ours': our script transform; 'after': behind the page's own streams; 'decoded': PCM. */
   mode: 'none' | 'ours' | 'after' | 'decoded' | 'lost';
   /** Frames or chunks seen, as last counted by the worker. */

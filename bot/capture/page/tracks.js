@@ -53,6 +53,7 @@ function captureTrackOf(receiver, pc, streams, mid) {
     receiver,
     track,
     pc,
+    streamIds: streams.map((stream) => stream.id).slice(0, 16),
     mode: 'none',
     frames: 0,
     packets: 0,
@@ -66,7 +67,7 @@ function captureTrackOf(receiver, pc, streams, mid) {
     index: captured.index,
     trackId: captureTrackName(track),
     kind: track.kind,
-    streamIds: streams.map((stream) => stream.id).slice(0, 16),
+    streamIds: captured.streamIds,
     mid,
   });
   track.addEventListener('ended', () => {

@@ -42,10 +42,10 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             raise answer["error"]
         return list(answer["addresses"])
 
-    async def resolve(url: str, trusted: Sequence[str]) -> Any:
+    async def resolve_scripted(url: str, trusted: Sequence[str], **_: Any) -> Any:
         return await resolve_url(url, trusted, resolver=resolver)
 
-    monkeypatch.setattr(opening, "resolve_url", resolve)
+    monkeypatch.setattr(opening, "resolve_url", resolve_scripted)
     return answer
 
 

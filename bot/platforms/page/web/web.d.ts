@@ -1,0 +1,58 @@
+/** The anchors of the platform as CONFIG.web; see bot/platforms/web/anchors.py. */
+interface WebSigns {
+  text: readonly string[];
+  css: readonly string[];
+  title: readonly string[];
+  url: readonly string[];
+  signal: readonly string[];
+  within: readonly string[];
+  press: readonly string[];
+}
+
+interface WebRule extends WebSigns {
+  state: string;
+}
+
+interface WebField {
+  css: string;
+  attr: string;
+  matches: string;
+  strip: string;
+}
+
+interface WebRows {
+  rows: string;
+  fields: Partial<Record<string, WebField>>;
+}
+
+type WebPurpose = string;
+
+interface WebConfig {
+  ignore: readonly string[];
+  rules: readonly WebRule[];
+  notices: readonly WebSigns[];
+  anchors: Record<WebPurpose, readonly string[]>;
+  roster: WebRows | null;
+  chat: WebRows | null;
+  captions: WebRows | null;
+}
+
+/** What a platform's own part does better than its page's documents; null: by the anchors. */
+interface WebPlatform {
+  /** What the client says about itself, for the `signal` of rules. */
+  signals(): string[];
+  roster(): Json[] | null;
+  owners(): Json[];
+  chat(): Json[] | null;
+  captions(): Json[] | null;
+  say: ((text: string) => boolean | Promise<boolean>) | null;
+  /** Switch captions on; false: try the anchors. */
+  showCaptions: (() => boolean) | null;
+  rename: ((name: string) => boolean) | null;
+  pin: ((platformId: string) => boolean) | null;
+  /** What else there is to tell: sources, mixes, who speaks (bot/platforms/observations.py). */
+  tell: ((tell: (key: string, kind: string, body: Json) => boolean) => void) | null;
+  leave: (() => boolean | Promise<boolean>) | null;
+  /** Shape of the client's objects, for those who have to find out why. */
+  shape(): string;
+}

@@ -1,0 +1,89 @@
+/* What the pages of all replicas share: the way to the server, elements, and received media. */
+'use strict';
+
+const replica = {
+  /** What the server said first. */
+  scenario: null,
+  people: [],
+  /** Handlers by the type of a message. */
+  on: {},
+  socket: null,
+  /** Received tracks by the id of their stream. */
+  streams: new Map(),
+  connections: new Map(),
+
+  send(message) {
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
+  },
+
+  async start() {
+    const room = location.pathname.replace(/\/$/, '').split('/').pop();
+    this.socket = new WebSocket(`wss://${location.host}/_replica-ws?room=${room}`);
+    this.socket.onmessage = ({ data }) => this.hear(JSON.parse(data));
+  },
+
+  hear(message) {
+    if (message.type === 'scenario') this.scenario = message.scenario;
+    if (message.people) this.people = message.people;
+    if (message.type === 'reload') location.reload();
+    if (message.type === 'offer') void this.answer(message);
+    if (message.type === 'hang-up') this.connections.get(message.connection)?.close();
+    this.on[message.type]?.(message);
+  },
+
+  async answer({ connection, sdp, peer }) {
+    const pc = new RTCPeerConnection();
+    this.connections.set(connection, pc);
+    pc.ontrack = ({ track, streams }) => {
+      const stream = streams[0] ?? new MediaStream([track]);
+      this.streams.set(stream.id, { track, stream, peer });
+      const element = document.createElement(track.kind === 'audio' ? 'audio' : 'video');
+      element.autoplay = true;
+      element.muted = track.kind === 'video';
+      element.srcObject = stream;
+      (document.querySelector('#media') ?? document.body).append(element);
+      this.on.track?.({ track, stream, peer });
+    };
+    await pc.setRemoteDescription({ type: 'offer', sdp });
+    await pc.setLocalDescription(await pc.createAnswer());
+    this.send({ type: 'signal', connection, description: pc.localDescription });
+  },
+
+  /** The texts of some pages have typographic apostrophes. */
+  text(words) {
+    return this.scenario?.typographic ? words.replace(/'/g, '\u2019') : words;
+  },
+
+  /** Class names change with every build of a page; nothing may depend on them. */
+  name(usual) {
+    return this.scenario?.drifted ? `x${Math.random().toString(36).slice(2, 8)}` : usual;
+  },
+};
+
+/** `element('button', {id: 'a', onclick: f}, 'text', child)` */
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === 'function') made[name] = value;
+    else if (value !== false && value !== null) made.setAttribute(name, value === true ? '' : value);
+  }
+  made.append(...children.filter((child) => child !== null));
+  return made;
+}
+
+/** In another order when the page has drifted. */
+function arranged(...elements) {
+  return replica.scenario?.drifted ? elements.reverse() : elements;
+}
+
+/** A toggle with a label for each of its states, as all clients have. */
+function toggle(labels, change, attributes = {}) {
+  let on = true;
+  const button = element('button', { ...attributes, 'aria-label': labels[0] });
+  button.onclick = () => {
+    on = !on;
+    button.setAttribute('aria-label', labels[on ? 0 : 1]);
+    change(on);
+  };
+  return button;
+}

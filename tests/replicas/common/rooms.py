@@ -1,0 +1,165 @@
+"""Meetings of the replicas: what a test makes happen in them, and what their page said of the bot.
+
+The pages are ours, written after what is known of the platforms; the names of their screens are
+the same on all of them, so that one table of scenarios runs on each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """How a meeting is when the bot comes.
+
+    `screen` is what the page shows first, by its common name. `notice` lies over the room, a
+    recording's. `api`: the client's own objects are reachable. `drifted`: class names and the
+    order of elements differ. `reloads`: the page loads itself anew after the first join.
+    """
+
+    screen: str = "prejoin"
+    lobby: bool = False
+    password: str | None = None
+    host_absent: bool = False
+    full: bool = False
+    notice: bool = False
+    captions: bool = True
+    api: bool = True
+    drifted: bool = False
+    typographic: bool = False
+    reloads: bool = False
+    people: tuple[str, ...] = ("Ada Park", "Ben Okafor")
+
+
+@dataclass
+class Guest:
+    """The bot as the page told of it; `tell` sends to the page."""
+
+    tell: Callable[[dict[str, Any]], None]
+    name: str = ""
+    microphone: bool = True
+    camera: bool = True
+    heard: list[dict[str, Any]] = field(default_factory=list)
+
+
+class ReplicaRoom:
+    """One meeting. `present` is set while the bot is in it, `gone` when its page has left."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.guest: Guest | None = None
+        self.knocked = asyncio.Event()
+        self.present = asyncio.Event()
+        self.gone = asyncio.Event()
+        self.joins = 0
+        self.passwords: list[str] = []
+        self.captions_wanted = False
+        self.signal: Callable[[dict[str, Any]], None] = lambda _: None
+        self.chat: list[str] = []
+        self.people = [
+            {"id": f"a{index:07x}", "name": name, "host": index == 0, "muted": False}
+            for index, name in enumerate(scenario.people)
+        ]
+
+    # What the test does
+
+    def show(self, screen: str) -> None:
+        """Another screen: denied, kicked, ended, lost, lobby, ..."""
+        self._tell({"type": "screen", "name": screen})
+
+    def admit(self) -> None:
+        self._admit()
+
+    def says(self, name: str, text: str) -> None:
+        """Somebody writes into the chat."""
+        who = next((one["id"] for one in self.people if one["name"] == name), "")
+        self._tell({"type": "chat", "id": f"m{len(self.chat)}-{text}", "from": who, "text": text})
+
+    def caption(self, name: str, text: str, *, final: bool) -> None:
+        who = next(one["id"] for one in self.people if one["name"] == name)
+        self._tell({"type": "caption", "id": f"c-{who}", "from": who, "text": text, "final": final})
+
+    def comes(self, name: str) -> None:
+        person = {"id": f"b{len(self.people):07x}", "name": name, "host": False, "muted": False}
+        self.people.append(person)
+        self._tell_people()
+
+    def goes(self, name: str) -> None:
+        self.people = [one for one in self.people if one["name"] != name]
+        self._tell_people()
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """To the page, as it is."""
+        self._tell(message)
+
+    # What the page says
+
+    def hear(self, guest: Guest, message: dict[str, Any]) -> None:
+        guest.heard.append(message)
+        match message["type"]:
+            case "join":
+                self._asked(guest, message)
+            case "password":
+                self._tried(str(message["password"]))
+            case "chat":
+                self.chat.append(str(message["text"]))
+                text = str(message["text"])
+                self._tell(
+                    {"type": "chat", "id": f"own{len(self.chat)}", "from": "me", "text": text}
+                )
+            case "captions":
+                self.captions_wanted = True
+            case "name":
+                guest.name = str(message["name"])
+            case "left":
+                self.gone.set()
+            case "signal":
+                self.signal(message)
+
+    def _asked(self, guest: Guest, message: dict[str, Any]) -> None:
+        self.joins += 1
+        guest.name = str(message.get("name", ""))
+        guest.microphone = bool(message.get("microphone"))
+        guest.camera = bool(message.get("camera"))
+        scenario = self.scenario
+        if scenario.reloads and self.joins == 1:
+            self._tell({"type": "reload"})
+        elif scenario.full:
+            self.show("full")
+        elif scenario.host_absent:
+            self.show("waiting_for_host")
+            self.knocked.set()
+        elif scenario.password is not None:
+            self.show("password")
+        elif scenario.lobby:
+            self.show("lobby")
+            self.knocked.set()
+        else:
+            self._admit()
+
+    def _tried(self, password: str) -> None:
+        self.passwords.append(password)
+        if password == self.scenario.password:
+            self._admit()
+        else:
+            self.show("wrong_password")
+
+    def _admit(self) -> None:
+        self._tell({"type": "admitted", "people": self.people})
+        self.present.set()
+
+    def _tell_people(self) -> None:
+        self._tell({"type": "people", "people": self.people})
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        if self.guest is not None:
+            self.guest.tell(message)
+
+    def hello(self) -> dict[str, Any]:
+        """What a page is told first. The password stays here."""
+        told = asdict(self.scenario) | {"password": self.scenario.password is not None}
+        return {"type": "scenario", "scenario": told}

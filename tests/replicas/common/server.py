@@ -1,0 +1,170 @@
+"""Serves the replicas under the platforms' own host names: the browser is told that every name is
+this server, so that the drivers run unchanged on real https URLs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import socket
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from tests.replicas.common.rooms import Guest, ReplicaRoom, Scenario
+
+REPLICAS = Path(__file__).parent.parent
+
+
+@dataclass
+class Replicas:
+    """The running server. Rooms are known by the last part of their address."""
+
+    port: int
+    hosts: dict[str, str]
+    rooms: dict[str, ReplicaRoom] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    @property
+    def browser_arguments(self) -> list[str]:
+        """For a Chromium that takes this server for the internet."""
+        return [
+            f"--host-resolver-rules=MAP * 127.0.0.1:{self.port}",
+            "--allow-loopback-in-peer-connection",
+            "--autoplay-policy=no-user-gesture-required",
+            "--disable-features=WebRtcHideLocalIpsWithMdns",
+        ]
+
+    def make(self, scenario: Scenario) -> tuple[str, ReplicaRoom]:
+        """A new room and its name."""
+        name = f"room{next(self._numbers)}"
+        self.rooms[name] = room = ReplicaRoom(scenario)
+        return name, room
+
+    def platform_of(self, host: str) -> str | None:
+        for known, platform in self.hosts.items():
+            if host == known or host.endswith(f".{known}"):
+                return platform
+        return None
+
+    async def page(self, request: Request) -> Response:
+        platform = self.platform_of(request.url.hostname or "")
+        room = request.url.path.rstrip("/").rpartition("/")[2]
+        if platform is None or room not in self.rooms:
+            return Response("Nothing here.", status_code=404)
+        return FileResponse(REPLICAS / platform / "index.html")
+
+    async def file(self, request: Request) -> Response:
+        path = (REPLICAS / request.path_params["path"]).resolve()
+        if not path.is_relative_to(REPLICAS) or path.suffix not in {".js", ".css"}:
+            return Response("Nothing here.", status_code=404)
+        return FileResponse(path)
+
+    async def converse(self, websocket: WebSocket) -> None:
+        room = self.rooms.get(websocket.query_params.get("room", ""))
+        await websocket.accept()
+        if room is None:
+            await websocket.close()
+            return
+        outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        guest = room.guest = Guest(outbox.put_nowait)
+        outbox.put_nowait(room.hello())
+        writing = asyncio.create_task(_write(websocket, outbox))
+        try:
+            while True:
+                room.hear(guest, json.loads(await websocket.receive_text()))
+        except WebSocketDisconnect:
+            room.gone.set()
+        finally:
+            writing.cancel()
+
+
+async def _write(websocket: WebSocket, outbox: asyncio.Queue[dict[str, Any]]) -> None:
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+        while True:
+            await websocket.send_text(json.dumps(await outbox.get()))
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the test run's."""
+        yield
+
+
+@contextlib.asynccontextmanager
+async def running_replicas(hosts: dict[str, str], folder: Path) -> AsyncIterator[Replicas]:
+    """Serve until the block is left; `hosts` maps host names to platforms."""
+    certificate, key = _certificate(folder)
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    replicas = Replicas(listener.getsockname()[1], hosts)
+    app = Starlette(
+        routes=[
+            Route("/_replica/{path:path}", replicas.file),
+            WebSocketRoute("/_replica-ws", replicas.converse),
+            Route("/{path:path}", replicas.page),
+        ]
+    )
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        lifespan="off",
+        ssl_certfile=str(certificate),
+        ssl_keyfile=str(key),
+        timeout_graceful_shutdown=1,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield replicas
+    finally:
+        server.should_exit = True
+        await asyncio.wait([serving], timeout=5)
+        listener.close()
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "replicas.test")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=2))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
+        )
+        .sign(key, hashes.SHA256())
+    )
+    files = (folder / "replicas.crt", folder / "replicas.key")
+    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return files
