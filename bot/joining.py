@@ -77,10 +77,7 @@ class Joiner:
             if sight.view is View.OVER:
                 raise _at_the_door(sight)
             if sight.view is View.IN_ROOM:
-                if not asked:
-                    # There was no door: the name and what is off are said inside (PL-47).
-                    await self._ask(room)
-                self._arrive()
+                await self._step_in(room, asked=asked)
                 return
             if sight.view is View.LOBBY:
                 self._arrive()
@@ -106,6 +103,12 @@ class Joiner:
             reason = error.message.splitlines()[0][:200]
             message = f"The join form did not work as expected: {reason}"
             raise UnknownScreen(message) from error
+
+    async def _step_in(self, room: Room, *, asked: bool) -> None:
+        if not asked:
+            # There was no door: the name and what is off are said inside (PL-47).
+            await self._ask(room)
+        self._arrive()
 
     def _arrive(self) -> None:
         if self.arrived_at is None:

@@ -68,6 +68,8 @@ class _Signs(_Data):
     # Words of the platform's own script about what its client says; they end in `*` for prefixes.
     signal: tuple[str, ...] = ()
     within: tuple[Css, ...] = ()
+    # While any of these is visible, nothing of it counts.
+    unless: tuple[Css, ...] = ()
     press: tuple[Locator, ...] = ()
 
     @model_validator(mode="after")

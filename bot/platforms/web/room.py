@@ -21,7 +21,15 @@ from bot.platforms.room import Capabilities, Entry, Sight, View
 from bot.platforms.screenshot import take_screenshot
 from bot.platforms.web.anchors import Anchors, Purpose, Rule, load_anchors
 from bot.platforms.web.states import ERRORS, VIEWS, PageState
-from core.errors import AuthFailure, BadInput, MeetingError, NotFound, RoomLocked, SignedOut, UnknownScreen
+from core.errors import (
+    AuthFailure,
+    BadInput,
+    MeetingError,
+    NotFound,
+    RoomLocked,
+    SignedOut,
+    UnknownScreen,
+)
 from core.jobs.failures import FailureCode
 from core.platforms.registry import spec_of
 from core.platforms.spec import PlatformSpec, Slug

@@ -81,6 +81,7 @@ function webIsReadable(element) {
 
 /** @param {WebSigns} signs @param {WebReading} reading @returns {string} what fits, '' for nothing */
 function webFits(signs, reading) {
+  if (signs.unless.length > 0 && webFind(signs.unless)) return '';
   for (const wanted of signs.signal) {
     const prefix = wanted.endsWith('*') ? wanted.slice(0, -1) : null;
     const said = reading.signals.find((one) =>

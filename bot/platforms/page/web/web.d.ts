@@ -6,6 +6,7 @@ interface WebSigns {
   url: readonly string[];
   signal: readonly string[];
   within: readonly string[];
+  unless: readonly string[];
   press: readonly string[];
 }
 
