@@ -7,9 +7,10 @@ from typing import Final
 from bot.platforms.driver import PlatformDriver
 from bot.platforms.jitsi import JITSI_DRIVER
 from bot.platforms.sandbox import SANDBOX_DRIVER
+from bot.platforms.whereby import WHEREBY_DRIVER
 from core.errors import BotFault
 
-DRIVERS: Final[tuple[PlatformDriver, ...]] = (SANDBOX_DRIVER, JITSI_DRIVER)
+DRIVERS: Final[tuple[PlatformDriver, ...]] = (SANDBOX_DRIVER, JITSI_DRIVER, WHEREBY_DRIVER)
 
 
 def driver_of(slug: str) -> PlatformDriver:

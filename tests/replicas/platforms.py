@@ -26,7 +26,22 @@ REPLICAS = (
         "jitsi",
         "meet.jit.si",
         "https://meet.jit.si/{room}",
-        frozenset({"captcha", "recording disabled"}),
+        frozenset({"captcha", "recording disabled", "locked for good"}),
+    ),
+    ReplicaPlatform(
+        "whereby",
+        "acme.whereby.com",
+        "https://acme.whereby.com/{room}?roomKey=k",
+        frozenset(
+            {
+                "captcha",
+                "recording disabled",
+                "passcode",
+                "passcode missing",
+                "passcode wrong",
+                "no door",
+            }
+        ),
     ),
 )
 HOSTS = {one.host: str(one.slug) for one in REPLICAS}
