@@ -34,17 +34,30 @@ class SmtpMailer:
         self._settings = settings
 
     async def send(self, address: str, subject: str, text: str) -> None:
-        chosen = self._settings
         message = EmailMessage()
-        message["From"] = chosen.sender
+        message["From"] = self._settings.sender
         message["To"] = address
         message["Subject"] = subject
+        message.set_content(text)
+        await self.deliver(message)
+
+    async def deliver(self, message: EmailMessage, *, returned_to: str | None = None) -> None:
+        """Send a message that is complete but for its date and id.
+
+        Args:
+            returned_to: where it goes when it cannot be delivered; "" for nowhere, as answers of
+                programs must (RFC 3834). None: to who it is from.
+
+        Raises:
+            Unavailable: it was not taken.
+        """
+        chosen = self._settings
         message["Date"] = formatdate(usegmt=True)
         message["Message-ID"] = make_msgid(domain="meetbot")
-        message.set_content(text)
         try:
             await aiosmtplib.send(
                 message,
+                sender=returned_to,
                 hostname=chosen.host,
                 port=chosen.port,
                 username=chosen.user,

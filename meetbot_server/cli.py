@@ -157,6 +157,18 @@ def watch() -> None:
 
 
 @app.command()
+def intake() -> None:
+    """Receive invites by mail, and post them to the API."""
+    from core.errors import BadInput
+    from intake.run import run
+
+    try:
+        asyncio.run(run(Settings(), SystemClock()))
+    except BadInput as error:
+        raise typer.BadParameter(error.message) from error
+
+
+@app.command()
 def migrate() -> None:
     """Bring the database to the newest schema."""
     from core.database import migrate as bring_up

@@ -21,6 +21,7 @@ class StackSecrets(BaseModel):
     link_secret: SecretStr
     sandbox_admin_token: SecretStr
     api_admin_token: SecretStr
+    intake_token: SecretStr
 
 
 def load_or_make(data_dir: Path) -> StackSecrets:
@@ -36,6 +37,7 @@ def load_or_make(data_dir: Path) -> StackSecrets:
         "link_secret": secrets.token_urlsafe(32),
         "sandbox_admin_token": secrets.token_urlsafe(32),
         "api_admin_token": secrets.token_urlsafe(32),
+        "intake_token": secrets.token_urlsafe(32),
     }
     if not made.keys() <= there.keys():
         data_dir.mkdir(parents=True, exist_ok=True)
@@ -62,7 +64,10 @@ def with_secrets(settings: Settings, made: StackSecrets) -> Settings:
         update={
             "encryption_keys": settings.encryption_keys or (made.encryption_key,),
             "api": settings.api.model_copy(
-                update={"admin_token": settings.api.admin_token or made.api_admin_token}
+                update={
+                    "admin_token": settings.api.admin_token or made.api_admin_token,
+                    "intake_tokens": settings.api.intake_tokens or (made.intake_token,),
+                }
             ),
             "prefect": settings.prefect.model_copy(
                 update={"auth": settings.prefect.auth or made.prefect_auth}

@@ -162,6 +162,9 @@ class Stack:
             self._ours("api", answers(f"{api}/healthz")),
             self._ours("watch", _file_ready(_no_mark(settings.watch_mark))),
         ]
+        if settings.intake.receives:
+            # It may start at any time: what it receives waits for the API.
+            children.append(self._ours("intake", _at_once))
         await _together(*(self.supervisor.start(child) for child in children))
 
     def _ours(
@@ -187,6 +190,10 @@ class Stack:
             environment.settings_environment(self.settings),
             environment.prefect_environment(self.settings),
         )
+
+
+async def _at_once() -> bool:
+    return True
 
 
 def _no_mark(mark: Path) -> Path:

@@ -23,6 +23,8 @@ class Reason(StrEnum):
     UNREADABLE = "unreadable"
     UNSUPPORTED = "unsupported"
     NO_INVITE = "no_invite"
+    # A person's answer to somebody else's invite.
+    ONLY_AN_ANSWER = "only_an_answer"
 
 
 class InviteRefused(BadInput):

@@ -18,6 +18,7 @@ PAGES: Final = (
     ("Overview", "running.md", "/docs"),
     ("API", "accounts.md", "/docs/accounts"),
     ("API", "live-control.md", "/docs/bot-features"),
+    ("Overview", "intake.md", "/docs/calendar"),
     ("Overview", "billing.md", "/docs/basics/billing"),
     ("Overview", "storage.md", "/docs/storage"),
     ("API", "webhooks.md", "/docs/webhooks"),

@@ -1,0 +1,185 @@
+"""SPF, DKIM and DMARC of a mail, by the libraries for each; DNS is handed in.
+
+What is found is told to the API, which decides (design.md D24).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final, Protocol
+
+import dkim
+import dns.exception
+import dns.resolver
+import spf
+from authheaders import dmarc_per_from
+from authheaders.dmarc_lookup import DMARCException, get_org_domain
+from authres import DKIMAuthenticationResult, SPFAuthenticationResult
+
+MOST_SIGNATURES: Final = 5
+DNS_SECONDS: Final = 5.0
+# A whole SPF record, with all that it includes.
+SPF_SECONDS: Final = 20
+
+
+class DnsAway(Exception):
+    """Nobody answered: the mail has to come again later."""
+
+
+class Resolver(Protocol):
+    def look_up(self, name: str, kind: str) -> Sequence[Any]:
+        """Records as SPF wants them: TXT as tuples of bytes, MX as (preference, name), else text.
+
+        Raises:
+            DnsAway: nobody answered.
+        """
+        ...
+
+
+class SystemResolver:
+    """The machine's own DNS."""
+
+    def look_up(self, name: str, kind: str) -> Sequence[Any]:
+        try:
+            found = dns.resolver.resolve(name, kind, lifetime=DNS_SECONDS)
+        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+            return []
+        except dns.exception.DNSException as exc:
+            raise DnsAway(str(exc)) from exc
+        return [_value(record, kind) for record in found]
+
+
+def _value(record: Any, kind: str) -> Any:
+    if kind in ("TXT", "SPF"):
+        return record.strings
+    if kind == "MX":
+        return (record.preference, record.exchange.to_text(omit_final_dot=True))
+    return record.to_text().rstrip(".")
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """As `auth` of the intake's body (API-75)."""
+
+    spf: str = "none"
+    dkim: str = "none"
+    dmarc: str = "none"
+    aligned_domain: str | None = None
+
+
+def authenticate(
+    raw: bytes, sender: str | None, *, resolver: Resolver, peer: str, helo: str, envelope_from: str
+) -> Verdicts:
+    """What can be proven of a mail that `peer` (an IP address) sent. It waits for DNS.
+
+    Raises:
+        DnsAway: not now.
+    """
+    spf_result = check_spf(peer, envelope_from, helo, resolver) if peer else "none"
+    signed = check_dkim(raw, resolver)
+    domain = (sender or "").rpartition("@")[2].lower()
+    if not domain:
+        return Verdicts(spf_result, "none", "none")
+    spf_domain = envelope_from.rpartition("@")[2].lower() or helo.lower()
+    passed = [name for name, good in signed if good]
+    aligned = any(_same(name, domain) for name in passed)
+    by_spf = spf_result == "pass" and _same(spf_domain, domain)
+    # The signature of the From domain is the one that DMARC looks at.
+    best = next((name for name in passed if _same(name, domain)), None)
+    return Verdicts(
+        spf=spf_result,
+        dkim="pass" if passed else ("fail" if signed else "none"),
+        dmarc=_dmarc(domain, spf_result, spf_domain, best, resolver),
+        aligned_domain=domain if aligned or by_spf else None,
+    )
+
+
+def check_spf(peer: str, envelope_from: str, helo: str, resolver: Resolver) -> str:
+    """SPF of the envelope's sender, or of the greeting where that is empty."""
+    query = _Query(peer, envelope_from, helo, resolver)
+    try:
+        return str(query.check()[0])
+    except DnsAway:
+        raise
+    except (ValueError, IndexError, UnicodeError, AttributeError):
+        # Hosts and addresses that are none.
+        return "permerror"
+
+
+class _Query(spf.query):  # type: ignore[misc]
+    """pyspf with our DNS; its own bounds on lookups stay."""
+
+    def __init__(self, peer: str, sender: str, helo: str, resolver: Resolver) -> None:
+        self._resolver = resolver
+        super().__init__(peer, sender, helo, querytime=SPF_SECONDS)
+
+    def dns(
+        self, name: str, qtype: str, cnames: object = None, ignore_void: bool = False
+    ) -> list[Any]:
+        del cnames
+        labels = str(name).rstrip(".").split(".")
+        if not all(0 < len(label) < 64 for label in labels):
+            return []
+        found = list(self._resolver.look_up(".".join(labels).lower(), qtype))
+        if not found and not ignore_void:
+            self.void_lookups += 1
+            if self.void_lookups > spf.MAX_VOID_LOOKUPS:
+                raise spf.PermError("too many names that do not exist")
+        return found
+
+
+def check_dkim(raw: bytes, resolver: Resolver) -> list[tuple[str, bool]]:
+    """The domain of each signature, and whether it is good."""
+
+    def text(name: bytes, timeout: float = DNS_SECONDS) -> bytes | None:
+        del timeout
+        found = resolver.look_up(name.decode("ascii", "replace").rstrip("."), "TXT")
+        return b"".join(found[0]) if found else None
+
+    results: list[tuple[str, bool]] = []
+    for index in range(MOST_SIGNATURES):
+        message = dkim.DKIM(raw)
+        try:
+            good = bool(message.verify(idx=index, dnsfunc=text))
+        except DnsAway:
+            raise
+        except Exception:  # noqa: BLE001 - a signature can be wrong in every way
+            good = False
+        domain = message.signature_fields.get(b"d") if message.signature_fields else None
+        if domain is None:
+            break
+        results.append((domain.decode("ascii", "replace").lower(), good))
+    return results
+
+
+def _dmarc(
+    domain: str, spf_result: str, spf_domain: str, signer: str | None, resolver: Resolver
+) -> str:
+    def text(host: str) -> str | None:
+        records = [b"".join(one) for one in resolver.look_up(host, "TXT")]
+        policies = [
+            one.decode("utf-8", "replace") for one in records if one.startswith(b"v=DMARC1")
+        ]
+        return policies[0] if len(policies) == 1 else None
+
+    by_spf = SPFAuthenticationResult(result=spf_result, smtp_mailfrom=f"x@{spf_domain}")
+    by_dkim = DKIMAuthenticationResult(result="pass" if signer else "none", header_d=signer or "")
+    try:
+        return str(dmarc_per_from(domain, by_spf, by_dkim, text)[0])
+    except DnsAway:
+        raise
+    except (DMARCException, ValueError, IndexError, KeyError, UnicodeError):
+        return "permerror"
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two domains are of one organization."""
+    return bool(one) and (one == other or organization(one) == organization(other))
+
+
+@lru_cache(maxsize=4096)
+def organization(domain: str) -> str:
+    """`example.co.uk` for `mail.example.co.uk`, by the public suffix list."""
+    return str(get_org_domain(domain))

@@ -1,0 +1,165 @@
+"""Mails of all kinds, and what is in them; nothing of it may fail or hang (CAL-01, CAL-03)."""
+
+from __future__ import annotations
+
+import struct
+from email.message import EmailMessage
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.invites.refusals import Reason
+from intake.mail import TNEF_SIGNATURE, read_mail
+from tests.support.invites import calendar, event
+from tests.support.mails import mail
+
+pytestmark = pytest.mark.unit
+
+TEXT = calendar(event())
+
+
+def uids(raw: bytes) -> list[str]:
+    return [invite.uid for invite in read_mail(raw).invites]
+
+
+def reason(raw: bytes) -> Reason | None:
+    refusal = read_mail(raw).refusal
+    return refusal.reason if refusal else None
+
+
+def test_an_invite_that_is_shown_and_attached_is_one() -> None:
+    read = read_mail(mail(TEXT).as_bytes())
+    assert [(one.uid, one.method) for one in read.invites] == [("one@example.com", "REQUEST")]
+    assert (read.sender, read.message_id) == ("ada@example.com", "<one@example.com>")
+    assert not read.automatic
+    assert not read.listed
+
+
+def test_events_of_one_mail_are_invites_of_their_own() -> None:
+    assert uids(mail(calendar(event(uid="a"), event(uid="b"))).as_bytes()) == ["a", "b"]
+
+
+def test_a_forwarded_invite_counts_for_who_forwards_it() -> None:
+    outer = EmailMessage()
+    outer["From"] = "Bob <bob@example.com>"
+    outer.set_content("See below.")
+    outer.add_attachment(mail(TEXT))
+    read = read_mail(outer.as_bytes())
+    assert (read.sender, [one.uid for one in read.invites]) == (
+        "bob@example.com",
+        ["one@example.com"],
+    )
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "iso-8859-15", "utf-16", "windows-1252", "x-nobody"])
+def test_character_sets_are_read_or_guessed(charset: str) -> None:
+    text = calendar(event("COMMENT:Grüße"))
+    known = charset if charset != "x-nobody" else "cp1252"
+    message = EmailMessage()
+    message["From"] = "ada@example.com"
+    message.set_content(text.encode(known), "text", "calendar", cte="base64")
+    message.set_param("charset", charset)
+    (invite,) = read_mail(message.as_bytes()).invites
+    assert "Grüße" in invite.text
+
+
+def test_a_calendar_that_is_only_a_file_is_found_by_its_name() -> None:
+    message = EmailMessage()
+    message["From"] = "ada@example.com"
+    message.set_content("Hello")
+    message.add_attachment(TEXT.encode(), "application", "octet-stream", filename="Meeting.ICS")
+    assert uids(message.as_bytes()) == ["one@example.com"]
+
+
+def tnef(*attributes: tuple[int, int, bytes]) -> bytes:
+    """A winmail.dat: level, attribute, content, each with the sum of its bytes."""
+    parts = [TNEF_SIGNATURE, struct.pack("<H", 1)]
+    for level, attribute, content in attributes:
+        head = struct.pack("<BII", level, attribute, len(content))
+        parts.append(head + content + struct.pack("<H", sum(content) & 0xFFFF))
+    return b"".join(parts)
+
+
+def test_a_calendar_in_outlooks_envelope_is_found() -> None:
+    rendering = struct.pack("<HIHHI", 1, 0xFFFFFFFF, 0, 0, 0)
+    data = tnef(
+        (2, 0x00069002, rendering), (2, 0x00018010, b"invite.ics\0"), (2, 0x0006800F, TEXT.encode())
+    )
+    message = EmailMessage()
+    message["From"] = "ada@example.com"
+    message.set_content("Hello")
+    message.add_attachment(data, "application", "ms-tnef", filename="winmail.dat")
+    assert uids(message.as_bytes()) == ["one@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("method", "read"), [("REQUEST", "REQUEST"), ("PUBLISH", "REQUEST"), ("CANCEL", "CANCEL")]
+)
+def test_methods_that_are_about_a_meeting_are_taken(method: str, read: str) -> None:
+    text = calendar(event(), method=method)
+    assert [one.method for one in read_mail(mail(text, method=method).as_bytes()).invites] == [read]
+
+
+@pytest.mark.parametrize("method", ["REPLY", "COUNTER", "REFRESH", "DECLINECOUNTER"])
+def test_answers_to_other_peoples_invites_are_none(method: str) -> None:
+    text = calendar(event(), method=method)
+    assert reason(mail(text, method=method).as_bytes()) is Reason.ONLY_AN_ANSWER
+
+
+def test_programs_and_lists_are_known() -> None:
+    assert read_mail(mail(TEXT, Auto_Submitted="auto-replied").as_bytes()).automatic
+    assert not read_mail(mail(TEXT, Auto_Submitted="no").as_bytes()).automatic
+    assert read_mail(mail(TEXT, List_Id="<x.example.com>").as_bytes()).listed
+    assert read_mail(mail(TEXT, Precedence="bulk").as_bytes()).listed
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"From: a@b.example\r\n\r\nhello",
+        b"\x00\xff" * 500,
+        b"Content-Type: multipart/mixed; boundary=x\r\n\r\n" + b"--x\r\n" * 5_000,
+        b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n" * 2_000,
+        b"Content-Type: message/rfc822\r\n\r\n" * 2_000,
+        b"Content-Type: text/calendar\r\nContent-Transfer-Encoding: base64\r\n\r\n!!!",
+        b"Content-Type: application/ms-tnef\r\n\r\n" + TNEF_SIGNATURE + b"\xff" * 200,
+        b"From: " + b"=?utf-8?q?a?= " * 50_000 + b"\r\n\r\n",
+    ],
+    ids=range(9),
+)
+def test_what_is_no_invite_is_refused_in_words(raw: bytes) -> None:
+    assert reason(raw) in {Reason.NO_INVITE, Reason.UNREADABLE, Reason.UNSUPPORTED}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "From: ada@example.com\r\nFrom: eve@evil.example",
+        "From: ada@example.com, eve@evil.example",
+        "From: nobody",
+        "X-From: ada@example.com",
+    ],
+)
+def test_a_mail_from_several_people_is_from_nobody(head: str) -> None:
+    assert read_mail(f"{head}\r\n\r\n".encode()).sender is None
+
+
+def test_headers_do_not_break_out_of_their_line() -> None:
+    head = "Subject: =?utf-8?q?Hi=0D=0ABcc:_eve@evil.example?=\r\nFrom: a@b.example\r\n\r\n"
+    assert "\n" not in read_mail(head.encode()).subject
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_mutilated_mails_are_read_or_refused(data: st.DataObject) -> None:
+    """The bench does this a hundred thousand times."""
+    raw = bytearray(mail(TEXT).as_bytes())
+    for _ in range(data.draw(st.integers(1, 8))):
+        at = data.draw(st.integers(0, len(raw) - 1))
+        raw[at : at + data.draw(st.integers(0, 6))] = data.draw(st.binary(max_size=6))
+        if not raw:
+            break
+    read = read_mail(bytes(raw))
+    assert bool(read.invites) != bool(read.refusal)
