@@ -7,10 +7,16 @@ from typing import Final
 from bot.platforms.driver import PlatformDriver
 from bot.platforms.jitsi import JITSI_DRIVER
 from bot.platforms.sandbox import SANDBOX_DRIVER
-from bot.platforms.whereby import WHEREBY_DRIVER
+from bot.platforms.teams import TEAMS_DRIVER
+from bot.platforms.zoom import ZOOM_DRIVER
 from core.errors import BotFault
 
-DRIVERS: Final[tuple[PlatformDriver, ...]] = (SANDBOX_DRIVER, JITSI_DRIVER, WHEREBY_DRIVER)
+DRIVERS: Final[tuple[PlatformDriver, ...]] = (
+    SANDBOX_DRIVER,
+    JITSI_DRIVER,
+    TEAMS_DRIVER,
+    ZOOM_DRIVER,
+)
 
 
 def driver_of(slug: str) -> PlatformDriver:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from core.platforms.spec import Slug
@@ -9,12 +10,18 @@ from core.platforms.spec import Slug
 
 @dataclass(frozen=True)
 class ReplicaPlatform:
-    """`url` with `{room}`; `lacks` names scenarios that the platform does not have."""
+    """`url` with `{room}`; `lacks` names scenarios that the platform does not have.
+
+    `named` makes the name of a room as the platform does; `in_path`: the name is the last part of
+    the path of the page that is opened.
+    """
 
     slug: Slug
     host: str
     url: str
     lacks: frozenset[str] = field(default_factory=frozenset)
+    named: Callable[[int], str] = "room{}".format
+    in_path: bool = True
 
     @property
     def origin(self) -> str:
@@ -26,22 +33,23 @@ REPLICAS = (
         "jitsi",
         "meet.jit.si",
         "https://meet.jit.si/{room}",
-        frozenset({"captcha", "recording disabled", "locked for good"}),
+        frozenset({"captcha", "recording disabled"}),
     ),
     ReplicaPlatform(
-        "whereby",
-        "acme.whereby.com",
-        "https://acme.whereby.com/{room}?roomKey=k",
-        frozenset(
-            {
-                "captcha",
-                "recording disabled",
-                "passcode",
-                "passcode missing",
-                "passcode wrong",
-                "no door",
-            }
-        ),
+        "teams",
+        "teams.microsoft.com",
+        "https://teams.microsoft.com/meet/{room}?p=Ab3",
+        frozenset({"no door"}),
+        named="2{:012}".format,
+        in_path=False,
+    ),
+    ReplicaPlatform(
+        "zoom",
+        "app.zoom.us",
+        "https://zoom.us/j/{room}",
+        frozenset({"no door"}),
+        named="9{:09}".format,
+        in_path=False,
     ),
 )
-HOSTS = {one.host: str(one.slug) for one in REPLICAS}
+HOSTS = {one.host: one for one in REPLICAS}

@@ -15,12 +15,15 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 MEDIA: Final = ("tests/bot/", "tests/e2e/", "tests/sandbox/", "tests/transcription/")
+# Screens and no media: they may take their time.
+SCREENS: Final = "tests/bot/platforms/test_scenarios.py"
 GIVES_WAY: Final = 10
 
 
 def lane_of(nodeid: str) -> str:
     """`media` or `plain`."""
-    return "media" if nodeid.startswith(MEDIA) else "plain"
+    timed = nodeid.startswith(MEDIA) and not nodeid.startswith(SCREENS)
+    return "media" if timed else "plain"
 
 
 class Lanes(LoadScopeScheduling):  # type: ignore[misc]

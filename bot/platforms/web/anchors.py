@@ -137,6 +137,19 @@ class Rows(_Data):
     ]
 
 
+class MixAt(_Data):
+    """A track of all voices, known by the id of its stream, and where the page shows who speaks.
+
+    `stream` is a regular expression. `lag_ms` is how long after the voice the page shows it.
+    """
+
+    stream: Text
+    attribution: Literal["signalling", "active-speaker", "caption-author"]
+    confidence: Annotated[float, Field(ge=0, le=1)]
+    lag_ms: Annotated[int, Field(ge=0, le=2000)] = 0
+    speaking: Rows
+
+
 class Anchors(_Data):
     """One platform's file. `seen` says on what its anchors were seen, and when."""
 
@@ -151,6 +164,7 @@ class Anchors(_Data):
     roster: Rows | None = None
     chat: Rows | None = None
     captions: Rows | None = None
+    mix: MixAt | None = None
     chat_limit: int = 500
     # What is logged when there is no way to captions (PL-07, PL-35, PL-63).
     captions_missing: str

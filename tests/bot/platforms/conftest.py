@@ -98,7 +98,7 @@ class Visits:
         self.contexts: list[BrowserContext] = []
 
     async def make(self, platform: ReplicaPlatform, scenario: Scenario) -> Visitor:
-        name, replica = self.replicas.make(scenario)
+        name, replica = self.replicas.make(platform, scenario)
         url = detect(platform.url.format(room=name), context=DetectionContext()).url
         context = await self._browser.new_context(
             bypass_csp=True, ignore_https_errors=True, locale="en-US"

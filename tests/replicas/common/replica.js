@@ -16,9 +16,13 @@ const replica = {
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   },
 
+  /** Which meeting the page was opened for. */
+  room() {
+    return location.pathname.replace(/\/$/, '').split('/').pop();
+  },
+
   async start() {
-    const room = location.pathname.replace(/\/$/, '').split('/').pop();
-    this.socket = new WebSocket(`wss://${location.host}/_replica-ws?room=${room}`);
+    this.socket = new WebSocket(`wss://${location.host}/_replica-ws?room=${this.room()}`);
     this.socket.onmessage = ({ data }) => this.hear(JSON.parse(data));
   },
 

@@ -28,6 +28,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from tests.replicas.common.rooms import Guest, ReplicaRoom, Scenario
+from tests.replicas.platforms import ReplicaPlatform
 
 REPLICAS = Path(__file__).parent.parent
 
@@ -37,7 +38,7 @@ class Replicas:
     """The running server. Rooms are known by the last part of their address."""
 
     port: int
-    hosts: dict[str, str]
+    hosts: dict[str, ReplicaPlatform]
     rooms: dict[str, ReplicaRoom] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
@@ -51,13 +52,13 @@ class Replicas:
             "--disable-features=WebRtcHideLocalIpsWithMdns",
         ]
 
-    def make(self, scenario: Scenario) -> tuple[str, ReplicaRoom]:
+    def make(self, platform: ReplicaPlatform, scenario: Scenario) -> tuple[str, ReplicaRoom]:
         """A new room and its name."""
-        name = f"room{next(self._numbers)}"
+        name = platform.named(next(self._numbers))
         self.rooms[name] = room = ReplicaRoom(scenario)
         return name, room
 
-    def platform_of(self, host: str) -> str | None:
+    def platform_of(self, host: str) -> ReplicaPlatform | None:
         for known, platform in self.hosts.items():
             if host == known or host.endswith(f".{known}"):
                 return platform
@@ -66,9 +67,9 @@ class Replicas:
     async def page(self, request: Request) -> Response:
         platform = self.platform_of(request.url.hostname or "")
         room = request.url.path.rstrip("/").rpartition("/")[2]
-        if platform is None or room not in self.rooms:
+        if platform is None or (platform.in_path and room not in self.rooms):
             return Response("Nothing here.", status_code=404)
-        return FileResponse(REPLICAS / platform / "index.html")
+        return FileResponse(REPLICAS / platform.slug / "index.html")
 
     async def file(self, request: Request) -> Response:
         path = (REPLICAS / request.path_params["path"]).resolve()
@@ -95,14 +96,6 @@ class Replicas:
             writing.cancel()
 
 
-async def _echo(websocket: WebSocket) -> None:
-    """A platform's signalling: the page's own script says what its server would."""
-    await websocket.accept()
-    with contextlib.suppress(WebSocketDisconnect):
-        while True:
-            await websocket.send_text(await websocket.receive_text())
-
-
 async def _write(websocket: WebSocket, outbox: asyncio.Queue[dict[str, Any]]) -> None:
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):
         while True:
@@ -117,7 +110,9 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def running_replicas(hosts: dict[str, str], folder: Path) -> AsyncIterator[Replicas]:
+async def running_replicas(
+    hosts: dict[str, ReplicaPlatform], folder: Path
+) -> AsyncIterator[Replicas]:
     """Serve until the block is left; `hosts` maps host names to platforms."""
     certificate, key = _certificate(folder)
     listener = socket.socket()
@@ -127,7 +122,6 @@ async def running_replicas(hosts: dict[str, str], folder: Path) -> AsyncIterator
         routes=[
             Route("/_replica/{path:path}", replicas.file),
             WebSocketRoute("/_replica-ws", replicas.converse),
-            WebSocketRoute("/_replica-echo", _echo),
             Route("/{path:path}", replicas.page),
         ]
     )

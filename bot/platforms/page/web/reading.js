@@ -94,6 +94,27 @@ function webReadCaptions() {
   });
 }
 
+/** Tracks that hold everybody's voice. @param {WebMix} mix @returns {Json[]} */
+function webReadMixes(mix) {
+  const wanted = new RegExp(mix.stream);
+  return capturedTracks
+    .filter(({ track, streamIds }) => track.kind === 'audio' && streamIds.some((id) => wanted.test(id)))
+    .map(({ track }) => ({
+      trackId: captureTrackName(track),
+      attribution: mix.attribution,
+      confidence: mix.confidence,
+    }));
+}
+
+/** Who speaks now, as the page shows it. @param {WebMix} mix @returns {Set<string>} */
+function webReadSpeaking(mix) {
+  const { fields } = mix.speaking;
+  const ids = webRows(mix.speaking)
+    .filter(webVisible)
+    .map((row) => webValue(row, fields.id) || webIdOf(webValue(row, fields.name) ?? ''));
+  return new Set(ids.filter((id) => id !== ''));
+}
+
 /** Who is called so, when exactly one is; else the name itself, which belongs to nobody. @param {string} name */
 function webIdOf(name) {
   const people = /** @type {any[]} */ (webPlatform.roster() ?? webReadRoster() ?? []);

@@ -89,6 +89,24 @@ if (window === window.top) {
     }
   };
 
+  /** @type {Set<string>} */
+  let speaking = new Set();
+
+  const observeMix = () => {
+    if (!WEB.mix) return;
+    for (const mix of webReadMixes(WEB.mix)) {
+      tell(`mix ${/** @type {any} */ (mix).trackId}`, 'mix', mix);
+    }
+    const now = webReadSpeaking(WEB.mix);
+    const lagMs = WEB.mix.lag_ms;
+    for (const platformId of new Set([...now, ...speaking])) {
+      if (now.has(platformId) !== speaking.has(platformId)) {
+        emit('speaking', { platformId, speaking: now.has(platformId), lagMs });
+      }
+    }
+    speaking = now;
+  };
+
   const observeRoom = () => {
     attempt(() => {
       const participants = webPlatform.roster() ?? webReadRoster();
@@ -100,6 +118,12 @@ if (window === window.top) {
       }
     });
     attempt(() => webPlatform.tell?.(tell));
+    attempt(() => {
+      for (const voice of webPlatform.voices()) {
+        tell(`source ${/** @type {any} */ (voice).csrc}`, 'source', voice);
+      }
+    });
+    attempt(observeMix);
     attempt(() => {
       for (const message of webPlatform.chat() ?? webReadChat() ?? []) {
         tell(`chat ${/** @type {any} */ (message).messageId}`, 'chat', message);

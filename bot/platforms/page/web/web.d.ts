@@ -26,6 +26,14 @@ interface WebRows {
   fields: Partial<Record<string, WebField>>;
 }
 
+interface WebMix {
+  stream: string;
+  attribution: string;
+  confidence: number;
+  lag_ms: number;
+  speaking: WebRows;
+}
+
 type WebPurpose = string;
 
 interface WebConfig {
@@ -36,6 +44,7 @@ interface WebConfig {
   roster: WebRows | null;
   chat: WebRows | null;
   captions: WebRows | null;
+  mix: WebMix | null;
 }
 
 /** What a platform's own part does better than its page's documents; null: by the anchors. */
@@ -44,6 +53,8 @@ interface WebPlatform {
   signals(): string[];
   roster(): Json[] | null;
   owners(): Json[];
+  /** Whose the contributing sources of received audio are. */
+  voices(): Json[];
   chat(): Json[] | null;
   captions(): Json[] | null;
   say: ((text: string) => boolean | Promise<boolean>) | null;
