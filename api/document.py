@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from api import links
 from api.routes.health import server_version
 from api.schemas.webhooks import WEBHOOKS
 
@@ -79,6 +80,9 @@ def build(app: FastAPI) -> dict[str, Any]:
             _add_what_all_changes_share(method, operation)
             for status, answer in operation["responses"].items():
                 _add_headers(status, answer)
+                onward = links.of(operation["operationId"])
+                if onward and status.startswith("2"):
+                    answer["links"] = onward
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)

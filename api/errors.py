@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -11,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from core import errors as domain
 from core.errors import (
     BadInput,
     Expired,
@@ -72,6 +74,37 @@ INTERNAL_MESSAGE: Final = (
 PAYMENT_MESSAGE: Final = "The payment service did not answer as it should. Try again in a minute."
 
 
+@dataclass(frozen=True, order=True)
+class Answer:
+    """A status that is no success, with the class and the code that its envelope may have."""
+
+    status: int
+    error: str
+    code: str
+
+
+def answers() -> list[Answer]:
+    """All there are (CV-18), those of the framework included."""
+    kinds = [
+        kind
+        for kind in vars(domain).values()
+        if isinstance(kind, type) and issubclass(kind, MeetbotError)
+    ]
+    of_ours = {_answer_of(kind) for kind in kinds}
+    return sorted(of_ours | {Answer(405, CLASSES[405], CLASSES[405])})
+
+
+def _answer_of(kind: type[MeetbotError]) -> Answer:
+    status = next((status for base, status in STATUSES if issubclass(kind, base)), 500)
+    error = CLASSES[status]
+    if status == 500:
+        return Answer(status, error, error)
+    if issubclass(kind, PaymentServiceError):
+        return Answer(status, kind.code, kind.code)
+    # Which kind of storage trouble it is stays inside.
+    return Answer(status, error, StorageError.code if issubclass(kind, StorageError) else kind.code)
+
+
 def envelope(
     status: int,
     message: str,
@@ -108,26 +141,29 @@ async def _on_meetbot_error(_: Request, error: Exception) -> JSONResponse:
 
 def answer_to(error: MeetbotError) -> JSONResponse:
     """What is answered to an error of the domain."""
-    status = next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
-    if status == 500:
+    answer = _answer_of(type(error))
+    if answer.status == 500:
         log.error("unexpected %s: %s", type(error).__name__, error.message, exc_info=error)
         return envelope(500, INTERNAL_MESSAGE)
     headers = {}
     if isinstance(error, RateLimited):
         headers["retry-after"] = str(max(1, error.retry_after_seconds))
-    if status == 503:
+    if answer.status == 503:
         headers["retry-after"] = "5"
+    message = error.message
     if isinstance(error, PaymentServiceError):
         # What Stripe says is for the operator; it may name a part of the key.
-        log.warning("%s", error.message)
-        return envelope(status, PAYMENT_MESSAGE, code=error.code, error=error.code)
+        log.warning("%s", message)
+        message = PAYMENT_MESSAGE
     issues = error.issues if isinstance(error, BadInput) else ()
-    return envelope(status, error.message, code=_code(error), issues=issues, headers=headers)
-
-
-def _code(error: MeetbotError) -> str:
-    """Which kind of storage trouble it is stays inside."""
-    return StorageError.code if isinstance(error, StorageError) else error.code
+    return envelope(
+        answer.status,
+        message,
+        code=answer.code,
+        error=answer.error,
+        issues=issues,
+        headers=headers,
+    )
 
 
 async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from api.schemas.settings import TranscriptionIn, TranscriptionSettingsOut
+from api.schemas.settings import TranscriptionSettingsIn, TranscriptionSettingsOut
 from api.services import Services
 from core.accounts.models import Team
 from core.errors import BadInput, Issue
@@ -15,7 +15,7 @@ from core.transcripts.settings import Provider, options_for, provider_keys, save
 
 
 async def saved_transcription(
-    services: Services, team_id: str, body: TranscriptionIn
+    services: Services, team_id: str, body: TranscriptionSettingsIn
 ) -> TranscriptionSettingsOut:
     """Store the key, where one was sent, and make `body` the team's choice.
 
@@ -50,7 +50,7 @@ async def _save_key(
     session: AsyncSession,
     services: Services,
     team_id: str,
-    body: TranscriptionIn,
+    body: TranscriptionSettingsIn,
     provider: Provider,
 ) -> None:
     sent, now = body.model_fields_set, services.clock.now()

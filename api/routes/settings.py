@@ -13,7 +13,7 @@ from api.schemas.settings import (
     ProbeOut,
     StorageIn,
     StorageOut,
-    TranscriptionIn,
+    TranscriptionSettingsIn,
     TranscriptionSettingsOut,
 )
 from api.team_storage import saved_storage, shown_storage, tested_bucket
@@ -77,7 +77,7 @@ async def transcription(member: MemberDep, services: ServicesDep) -> Transcripti
 
 @router.put("/transcription", operation_id="setTranscriptionSettings", responses=CHANGES)
 async def set_transcription(
-    body: TranscriptionIn, member: MemberDep, services: ServicesDep
+    body: TranscriptionSettingsIn, member: MemberDep, services: ServicesDep
 ) -> TranscriptionSettingsOut:
     """Set who transcribes, and store the key of a provider."""
     return await saved_transcription(services, member.team_id, body)

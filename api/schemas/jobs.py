@@ -31,7 +31,7 @@ class WebhooksOut(Response):
     events: list[EventName] | None
 
 
-class RecordingOut(Response):
+class JobRecordingOut(Response):
     video: VideoChoice
     fps: int
 
@@ -62,7 +62,7 @@ class JobOut(Response):
     join_at: MomentOut | None
     leave_behavior: str | None
     auto_leave: AutoLeaveOut
-    recording: RecordingOut
+    recording: JobRecordingOut
     transcription: TranscriptionOut
     webhooks: WebhooksOut | None
     metadata: dict[str, Any]

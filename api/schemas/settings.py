@@ -154,7 +154,7 @@ class ProbeOut(Response):
         return cls(bucket=bucket, steps=[ProbeStepOut(**vars(step)) for step in steps])
 
 
-class TranscriptionIn(Request):
+class TranscriptionSettingsIn(Request):
     """Who transcribes when a job does not say, and the key of a provider.
 
     `apiKey` is stored for `provider`, also where `mode` is another; null takes it away. Without it

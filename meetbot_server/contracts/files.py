@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 from pydantic import SecretStr
 
+from api import errors
 from api.app import create_app
 from core.jobs.failures import FAILURES
 from core.recordings.schema import schema_text
@@ -31,7 +33,12 @@ def documents() -> dict[str, str]:
         "openapi-3.0.json": _json(openapi30.to_3_0(document)),
         "meetbot.postman_collection.json": _json(postman.collection(document)),
         "manifest.schema.json": schema_text(),
-        "failure-codes.json": _json({"failureCodes": [one.document() for one in FAILURES]}),
+        "failure-codes.json": _json(
+            {
+                "failureCodes": [one.document() for one in FAILURES],
+                "errors": [asdict(one) for one in errors.answers()],
+            }
+        ),
         "llms.txt": texts.llms(docs),
         "llms-full.txt": texts.llms_full(docs),
     }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import httpx
@@ -11,11 +13,12 @@ import jsonschema
 import pytest
 
 from api.app import create_app
-from api.errors import CLASSES, STATUSES
+from api.errors import STATUSES, answers
 from core import errors as domain
 from core.errors import BadInput, MeetbotError, RateLimited, Unavailable
 from core.secrets import generate_key
 from core.settings import Settings
+from meetbot_server.contracts.files import FOLDER, ROOT
 from tests.api.conftest import MEET, Api
 
 pytestmark = pytest.mark.integration
@@ -26,7 +29,7 @@ SCHEMA: dict[str, Any] = {
     "required": ["error", "code", "message"],
     "additionalProperties": False,
     "properties": {
-        "error": {"enum": sorted(set(CLASSES.values()))},
+        "error": {"enum": sorted({one.error for one in answers()})},
         "code": TEXT,
         "message": TEXT,
         "issues": {
@@ -101,6 +104,10 @@ CASES: list[tuple[Callable[[], Exception], int, str, str]] = [
     (lambda: domain.StaleAttempt("Old."), 409, "conflict", "stale_attempt"),
     (lambda: RateLimited("Slow down.", 7), 429, "rate_limited", "rate_limited"),
     (lambda: domain.StorageRefused("No."), 502, "storage_error", "storage_error"),
+    (
+        lambda: domain.PaymentServiceError("No."),
+        *(502, "payment_service_error", "payment_service_error"),
+    ),
     (lambda: Unavailable("Down."), 503, "unavailable", "unavailable"),
     (lambda: domain.ModelMissing("marker"), 500, "internal_error", "internal_error"),
     (lambda: RuntimeError("marker"), 500, "internal_error", "internal_error"),
@@ -203,3 +210,14 @@ async def test_a_wrong_method_is_told_all_right_ones(api: Api) -> None:
     answer = await api.live.request("PUT", "/api/v1/jobs/nobody")
     assert (answer.status_code, answer.json()["error"]) == (405, "method_not_allowed")
     assert answer.headers["allow"] == "DELETE, GET"
+
+
+def test_the_requirement_and_the_document_name_the_same_errors() -> None:
+    """CV-18: whoever adds one to either has to add it to the other."""
+    document = json.loads((FOLDER / "failure-codes.json").read_text())
+    assert document["errors"] == [asdict(one) for one in answers()]
+    rows = (ROOT / "docs" / "requirements.md").read_text().splitlines()
+    (row,) = [row for row in rows if row.startswith("| CV-18 |")]
+    codes = row.partition("Codes and their")[2].partition("| E ")[0]
+    named = set(re.findall(r"`([a-z_]+)`", codes)) - {"error", "code"}
+    assert named == {name for one in answers() for name in (one.error, one.code)}
