@@ -15,11 +15,13 @@ NAMESPACE: Final = uuid.UUID("5b1f6f43-3d4e-4a36-8f2a-6a0a0a1c0b7e")
 PARAMETER: Final = re.compile(r"\{(\w+)\}")
 # Credentials that are no API key.
 VARIABLES: Final = {"ingest": "botToken", "intake": "intakeToken", "admin": "adminToken"}
+# Tags whose folders lie inside others (CON-45).
+INSIDE: Final = {"usage": "account", "keys": "account", "cli-auth": "admin", "ingest": "admin"}
 DEEPEST: Final = 6
 
 
 def collection(document: Json) -> Json:
-    """One folder per tag, in the document's order; one request per operation."""
+    """A folder for each tag, in the document's order; a request for each operation."""
     folders: dict[str, list[Json]] = {tag["name"]: [] for tag in document["tags"]}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
@@ -36,11 +38,24 @@ def collection(document: Json) -> Json:
             {"key": "baseUrl", "value": document["servers"][0]["url"]},
             *({"key": name, "value": ""} for name in ("bearerToken", *VARIABLES.values())),
         ],
-        "item": [
-            {"name": tag["name"], "description": tag["description"], "item": folders[tag["name"]]}
-            for tag in document["tags"]
-        ],
+        "item": _nested(document["tags"], folders),
     }
+
+
+def _nested(tags: list[Json], requests: dict[str, list[Json]]) -> list[Json]:
+    folders = {
+        tag["name"]: {
+            "name": tag["name"],
+            "description": tag["description"],
+            "item": requests[tag["name"]],
+        }
+        for tag in tags
+    }
+    outer: list[Json] = []
+    for name, folder in folders.items():
+        parent = folders.get(INSIDE.get(name, ""))
+        (outer if parent is None else parent["item"]).append(folder)
+    return outer
 
 
 def _item(document: Json, path: str, method: str, operation: Json) -> Json:

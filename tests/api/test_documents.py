@@ -67,30 +67,6 @@ def test_every_operation_has_one_known_tag_and_every_failure_the_envelope() -> N
                     assert schema == {"$ref": "#/components/schemas/ErrorOut"}
 
 
-def test_the_collection_has_a_request_for_every_operation_in_the_folder_of_its_tag() -> None:
-    """DOC-12, DOC-13."""
-    document, collection = contract("openapi.json"), contract("meetbot.postman_collection.json")
-    assert collection["info"]["schema"].endswith("/v2.1.0/collection.json")
-    assert collection["auth"]["bearer"][0]["value"] == "{{bearerToken}}"
-    by_folder = {
-        folder["name"]: {item["name"] for item in folder["item"]} for folder in collection["item"]
-    }
-    by_tag: dict[str, set[str]] = {}
-    for path in document["paths"].values():
-        for operation in path.values():
-            by_tag.setdefault(operation["tags"][0], set()).add(operation["operationId"])
-    assert by_folder == by_tag
-    bodies = [
-        item["request"]["body"]["raw"]
-        for folder in collection["item"]
-        for item in folder["item"]
-        if "body" in item["request"]
-    ]
-    assert bodies
-    for raw in bodies:
-        json.loads(raw)
-
-
 def test_every_failure_code_is_described_once() -> None:
     """FC-01, FC-11."""
     listed = [one["code"] for one in contract("failure-codes.json")["failureCodes"]]

@@ -1,6 +1,6 @@
 """The published handlers and verifiers, on what came over the wire (WH-04, WH-10, CON-06…15).
 
-The Go example is not run, because it needs a Go toolchain; it takes the steps of the Python one.
+Those for Go are in `test_go_consumers.py`.
 """
 
 from __future__ import annotations
@@ -116,6 +116,10 @@ async def test_the_published_branch_on_failure_codes_works(
 async def test_a_published_verifier_reads_both_phases_of_a_rotation(
     book: JobBook, verify: Verify
 ) -> None:
+    await reads_both_phases_of_a_rotation(book, verify)
+
+
+async def reads_both_phases_of_a_rotation(book: JobBook, verify: Verify) -> None:
     """WH-31, WH-32, CON-48: the previous secret signs first, for Node's, which reads no further."""
     _, old = await captured(book, DONE)
     async with book.database.begin() as session:
