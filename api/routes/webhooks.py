@@ -58,8 +58,8 @@ async def list_(
 ) -> DeliveriesPage:
     """Deliveries, newest first, each with its attempts."""
     wanted = ledger.DeliveryFilter(
-        # An id that is none has no deliveries.
-        job_id=(parse_id("job", job_id) or job_id) if job_id is not None else None,
+        # What is no id has no deliveries, and does not reach the database: it may be any text.
+        job_id=(parse_id("job", job_id) or "") if job_id is not None else None,
         event=event,
         status=STATUSES[status] if status is not None else None,
     )

@@ -96,6 +96,7 @@ async def test_the_list_is_newest_first_in_pages_and_filtered(api: Api) -> None:
     assert await found(status="failed") == {rows[0].id}
     assert await found(status="pending") == {row.id for row in rows[1:]}
     assert await found(jobId=jobs[1].id[4:]) == {r.id for r in rows if r.job_id == jobs[1].id}
+    assert await found(jobId="no id\x00") == set()
     assert await found(event="job.failed") == set()
     assert (await api.live.get(LIST, params={"status": "lost"})).status_code == 400
 
