@@ -84,6 +84,9 @@ CASES: dict[str, Case] = {
         password="guess",
     ),
     "full": Case(Scenario(full=True), FailureCode.HOST_DENIED_ADMISSION, retryable=True),
+    "locked for good": Case(
+        Scenario(screen="locked"), FailureCode.HOST_DENIED_ADMISSION, retryable=True
+    ),
     "not found": Case(Scenario(screen="not_found"), FailureCode.MEETING_NOT_FOUND),
     "over before it began": Case(Scenario(screen="ended"), FailureCode.MEETING_ENDED),
     "sign-in wall": Case(Scenario(screen="sign_in"), FailureCode.AUTH_FAILURE),

@@ -86,11 +86,12 @@ class ReplicaRoom:
     def comes(self, name: str) -> None:
         person = {"id": f"b{len(self.people):07x}", "name": name, "host": False, "muted": False}
         self.people.append(person)
-        self._tell_people()
+        self._tell({"type": "people", "people": self.people, "came": person["id"]})
 
     def goes(self, name: str) -> None:
-        self.people = [one for one in self.people if one["name"] != name]
-        self._tell_people()
+        went = next(one["id"] for one in self.people if one["name"] == name)
+        self.people = [one for one in self.people if one["id"] != went]
+        self._tell({"type": "people", "people": self.people, "went": went})
 
     def tell(self, message: dict[str, Any]) -> None:
         """To the page, as it is."""
@@ -151,9 +152,6 @@ class ReplicaRoom:
     def _admit(self) -> None:
         self._tell({"type": "admitted", "people": self.people})
         self.present.set()
-
-    def _tell_people(self) -> None:
-        self._tell({"type": "people", "people": self.people})
 
     def _tell(self, message: dict[str, Any]) -> None:
         if self.guest is not None:

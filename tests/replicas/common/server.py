@@ -96,6 +96,14 @@ class Replicas:
             writing.cancel()
 
 
+async def _echo(websocket: WebSocket) -> None:
+    """A platform's signalling: the page's own script says what its server would."""
+    await websocket.accept()
+    with contextlib.suppress(WebSocketDisconnect):
+        while True:
+            await websocket.send_text(await websocket.receive_text())
+
+
 async def _write(websocket: WebSocket, outbox: asyncio.Queue[dict[str, Any]]) -> None:
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):
         while True:
@@ -122,6 +130,7 @@ async def running_replicas(
         routes=[
             Route("/_replica/{path:path}", replicas.file),
             WebSocketRoute("/_replica-ws", replicas.converse),
+            WebSocketRoute("/_replica-echo", _echo),
             Route("/{path:path}", replicas.page),
         ]
     )

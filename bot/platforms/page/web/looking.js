@@ -83,6 +83,12 @@ function webIsReadable(element) {
 /** @param {WebSigns} signs @param {WebReading} reading @returns {string} what fits, '' for nothing */
 function webFits(signs, reading) {
   if (signs.unless.length > 0 && webFind(signs.unless)) return '';
+  // The words first: they are what people read in the failure's detail (FC-02).
+  if (signs.text.length > 0) {
+    const words = reading.in(signs.within);
+    const said = signs.text.find((text) => words.includes(webPlain(text)));
+    if (said) return webSentence(said);
+  }
   for (const wanted of signs.signal) {
     const prefix = wanted.endsWith('*') ? wanted.slice(0, -1) : null;
     const said = reading.signals.find((one) =>
@@ -95,11 +101,6 @@ function webFits(signs, reading) {
   if (titled) return titled;
   const address = signs.url.find((text) => location.href.includes(text));
   if (address) return address;
-  if (signs.text.length > 0) {
-    const words = reading.in(signs.within);
-    const said = signs.text.find((text) => words.includes(webPlain(text)));
-    if (said) return webSentence(said);
-  }
   return webFind(signs.css)?.anchor ?? '';
 }
 

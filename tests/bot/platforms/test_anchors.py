@@ -1,0 +1,153 @@
+"""The anchors' files: every text of every rule is read as what it means (FC-02, FC-08), and a
+mistake in a file is said when it is loaded.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from bot.platforms.room import View
+from bot.platforms.web.anchors import ANCHORS_DIR, Anchors, Rule, load_anchors
+from bot.platforms.web.states import ERRORS, TERMINAL, VIEWS, PageState
+from core.jobs.failures import FailureCode
+from tests.bot.platforms.conftest import Visitor, Visits
+from tests.replicas.common.rooms import Scenario
+from tests.replicas.platforms import REPLICAS, ReplicaPlatform
+
+SLUGS = sorted(path.stem for path in ANCHORS_DIR.glob("*.toml"))
+IDS = [platform.slug for platform in REPLICAS]
+
+# Section 4 of the requirements, row by row, as far as a screen says it.
+PROMISED = [
+    ("whereby", "That room does not exist", FailureCode.MEETING_NOT_FOUND),
+    ("whereby", "The meeting has ended", FailureCode.MEETING_ENDED),
+    ("whereby", "This room is locked", FailureCode.HOST_DENIED_ADMISSION),
+    ("jitsi", "Conference connection failed", FailureCode.NETWORK_LOSS),
+    ("jitsi", "Moderator denied your request", FailureCode.HOST_DENIED_ADMISSION),
+    ("jitsi", "You have been kicked", FailureCode.REMOVED_FROM_MEETING),
+]
+
+
+@pytest.mark.unit
+def test_every_state_has_a_view_and_every_end_an_error() -> None:
+    assert set(VIEWS) == set(PageState)
+    assert set(TERMINAL.values()) <= set(ERRORS)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_file_is_valid_and_has_a_replica(slug: str) -> None:
+    assert load_anchors(slug).platform == slug
+    assert slug in IDS
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(("slug", "text", "code"), PROMISED)
+def test_the_promised_words_have_their_codes(slug: str, text: str, code: FailureCode) -> None:
+    codes = {rule.failure for rule in load_anchors(slug).rules if text in rule.text}
+    assert codes == {code}
+
+
+def minimal(**changes: Any) -> dict[str, Any]:
+    return {
+        "platform": "jitsi",
+        "seen": "replica",
+        "date": "2026-11-25",
+        "captions_missing": "x",
+        "rules": [{"state": "admitted", "css": ["#room"]}],
+        **changes,
+    }
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"rules": []}, "how the bot knows that it is in the room"),
+        (
+            {
+                "rules": [
+                    {"state": "lobby", "text": ["Please wait"]},
+                    {"state": "denied", "text": ["Denied"]},
+                    {"state": "admitted", "css": ["#room"]},
+                ]
+            },
+            "comes after lobby",
+        ),
+        ({"rules": [{"state": "admitted"}]}, "at least one of"),
+        (
+            {"rules": [{"state": "admitted", "css": ["#a"], "code": "network_loss"}]},
+            "has no code",
+        ),
+        ({"notices": [{"text": ["Being recorded"]}]}, "how the notice is dismissed"),
+        ({"anchors": {"jion": ["#join"]}}, "jion"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_mistakes_are_named(changes: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(complaint)):
+        Anchors.model_validate(minimal(**changes))
+
+
+async def shows(visitor: Visitor, rule: Rule, text: str) -> Any:
+    """The text alone on a page, where the rule looks for it."""
+    inner = f"<p>{html.escape(text)}</p>"
+    if rule.within:
+        # The last simple selector of the first place: `[role='dialog']`, `.class` or `#id`.
+        place = rule.within[0].split()[-1]
+        name = place.lstrip(".#[").rstrip("]").replace("=", " ").replace("'", "")
+        attribute = {".": "class", "#": "id"}.get(place[0])
+        key, _, value = (attribute, "", name) if attribute else name.partition(" ")
+        inner = f'<div {key}="{value}">{inner}</div>'
+    await visitor.page.evaluate("(inner) => { document.body.innerHTML = inner; }", inner)
+    return await visitor.room.look()
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("platform", REPLICAS, ids=IDS)
+async def test_every_text_is_read_as_what_it_means(
+    visits: Visits, platform: ReplicaPlatform
+) -> None:
+    """With straight and with typographic apostrophes; ends carry the words as evidence."""
+    visitor = await visits.make(platform, Scenario(screen="unknown", api=False))
+    await visitor.room.open()
+    checked = 0
+    for rule in load_anchors(platform.slug).rules:
+        if rule.state is PageState.PASSCODE_REQUIRED:
+            continue
+        for text in rule.text:
+            for said in {text, text.replace("'", "’"), text.upper()}:
+                sight = await shows(visitor, rule, said)
+                assert sight.view is VIEWS[rule.state], (rule.state, said)
+                assert sight.evidence == said
+                checked += 1
+                if sight.view is View.OVER:
+                    assert sight.failure.failure is rule.failure
+                    assert said in sight.failure.message
+    assert checked >= 20
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("platform", REPLICAS, ids=IDS)
+async def test_what_people_write_ends_nothing(visits: Visits, platform: ReplicaPlatform) -> None:
+    """Chat and names hold any words; the bot stays."""
+    words = next(
+        rule.text[0]
+        for rule in load_anchors(platform.slug).rules
+        if rule.state is PageState.REMOVED
+    )
+    people = ("Ada Park", words)
+    visitor = await visits.make(platform, Scenario(people=people, api=False))
+    await visitor.enter()
+    await visitor.room.settle_in()
+    visitor.replica.says("Ada Park", words)
+    await visitor.page.get_by_text(words).first.wait_for(state="attached")
+    for _ in range(3):
+        assert (await visitor.room.look()).view is View.IN_ROOM
