@@ -18,6 +18,7 @@ DRIVERS: Final[tuple[PlatformDriver, ...]] = (
     TEAMS_DRIVER,
     WHEREBY_DRIVER,
     ZOOM_DRIVER,
+    WHEREBY_DRIVER,
 )
 
 
