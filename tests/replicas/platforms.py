@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from core.platforms.spec import Slug
 
@@ -13,7 +14,8 @@ class ReplicaPlatform:
     """`url` with `{room}`; `lacks` names scenarios that the platform does not have.
 
     `named` makes the name of a room as the platform does; `in_path`: the name is the last part of
-    the path of the page that is opened.
+    the path of the page that is opened. `topology` is how voices come where each has a track of
+    its own, and `stream_id` makes the id of a person's media stream.
     """
 
     slug: Slug
@@ -22,6 +24,9 @@ class ReplicaPlatform:
     lacks: frozenset[str] = field(default_factory=frozenset)
     named: Callable[[int], str] = "room{}".format
     in_path: bool = True
+    topology: Literal["mesh", "bridge"] | None = None
+    stream_id: str = "stream-of-{person}"
+    captions: bool = True
 
     @property
     def origin(self) -> str:
@@ -34,6 +39,8 @@ REPLICAS = (
         "meet.jit.si",
         "https://meet.jit.si/{room}",
         frozenset({"captcha", "recording disabled", "locked for good"}),
+        topology="bridge",
+        stream_id="{person}-audio-0-1",
     ),
     ReplicaPlatform(
         "whereby",
@@ -49,6 +56,8 @@ REPLICAS = (
                 "no door",
             }
         ),
+        topology="mesh",
+        captions=False,
     ),
     ReplicaPlatform(
         "teams",

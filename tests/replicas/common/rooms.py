@@ -79,9 +79,9 @@ class ReplicaRoom:
         who = next((one["id"] for one in self.people if one["name"] == name), "")
         self._tell({"type": "chat", "id": f"m{len(self.chat)}-{text}", "from": who, "text": text})
 
-    def caption(self, name: str, text: str, *, final: bool) -> None:
-        who = next(one["id"] for one in self.people if one["name"] == name)
-        self._tell({"type": "caption", "id": f"c-{who}", "from": who, "text": text, "final": final})
+    def caption(self, caption_id: str, who: str, text: str, *, final: bool) -> None:
+        said = {"id": caption_id, "from": who, "text": text, "final": final}
+        self._tell({"type": "caption", **said})
 
     def comes(self, name: str) -> None:
         person = {"id": f"b{len(self.people):07x}", "name": name, "host": False, "muted": False}

@@ -1,0 +1,170 @@
+"""A meeting of three on every replica, recorded: whose voice, chat, captions and roster
+(PL-07 to PL-12, PL-40, PL-46, PL-64; design.md on attribution)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import pytest
+from playwright.async_api import Browser
+
+from bot.recording.finalize import finalize
+from core.jobs.failures import ExitReason
+from core.recordings.recording import Recording
+from sandbox.schemas import Utterance
+from tests.bot.listening import decibels, decode, part
+from tests.bot.platforms.conftest import Visitor, Visits
+from tests.replicas.common.media import Speakers, known_sentences, names
+from tests.replicas.common.rooms import Scenario
+from tests.replicas.common.server import Replicas
+from tests.replicas.platforms import REPLICAS, ReplicaPlatform
+
+pytestmark = [pytest.mark.browser, pytest.mark.media, pytest.mark.timeout(180)]
+
+RECORDED = [platform for platform in REPLICAS if platform.topology is not None]
+IDS = [platform.slug for platform in RECORDED]
+RATE = 16_000
+NEAR_MS = 500
+WAIT_SECONDS = 40
+
+
+async def until(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not holds():
+            await asyncio.sleep(0.05)
+
+
+async def meet(visitor: Visitor, speakers: Speakers) -> None:
+    """The whole meeting, from the door to the end."""
+    room, replica, people = visitor.room, visitor.replica, names()
+    await visitor.enter()
+    visitor.observer.recording_starts()
+    await visitor.recorder.start()
+    await room.settle_in()
+    if visitor.platform.topology == "bridge":
+        await speakers.peer_to_peer_then_bridge()
+    else:
+        await speakers.mesh()
+        speakers.conductor.start()
+    await asyncio.wait_for(speakers.over.wait(), WAIT_SECONDS)
+    replica.says(people[1], "Here is the <b>link</b>")
+    await room.send_chat("Thank you, 42 🎈")
+    replica.comes("Dora Late")
+    await until(lambda: len(visitor.observer.roster.others) == 4)
+    replica.goes(people[2])
+    await until(lambda: len(visitor.observer.roster.others) == 3)
+    await until(lambda: len(visitor.observer._chat_ids) == 2)
+    visitor.observer.finish()
+    await visitor.recorder.stop(ExitReason.LEAVE_REQUESTED)
+    await room.leave()
+    await asyncio.wait_for(replica.gone.wait(), WAIT_SECONDS)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    recording: Recording
+    visitor: Visitor
+    said: tuple[Utterance, ...]
+
+
+@pytest.fixture(scope="module")
+async def meetings(
+    replica_browser: Browser, replicas: Replicas, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[dict[str, Recorded]]:
+    """All at once: a meeting lasts as long as it lasts."""
+    visits = Visits(replica_browser, replicas, tmp_path_factory.mktemp("meetings"))
+    try:
+        all_of_them = await asyncio.gather(*(record(visits, one) for one in RECORDED))
+        yield dict(zip(IDS, all_of_them, strict=True))
+    finally:
+        for context in visits.contexts:
+            await context.close()
+
+
+async def record(visits: Visits, platform: ReplicaPlatform) -> Recorded:
+    visitor = await visits.make(platform, Scenario(people=names()))
+    stream_id = platform.stream_id
+    async with Speakers(visitor.replica, lambda who: stream_id.format(person=who)) as speakers:
+        await meet(visitor, speakers)
+    recording = await asyncio.to_thread(finalize, visitor.work_dir)
+    return Recorded(recording, visitor, speakers.timeline)
+
+
+@pytest.mark.parametrize("slug", IDS)
+async def test_everybody_is_known_for_as_long_as_they_were_there(
+    meetings: dict[str, Recorded], slug: str
+) -> None:
+    recording = meetings[slug].recording
+    called = {one.id: one.display_name for one in recording.participants if not one.is_bot}
+    assert sorted(called.values()) == sorted([*names(), "Dora Late"])
+    (host,) = [one for one in recording.participants if one.is_host]
+    assert host.display_name == names()[0]
+    left = [one.participant_id for one in recording.roster if one.type == "participant.leave"]
+    assert [called[one] for one in left if one in called] == [names()[2]]
+
+
+@pytest.mark.parametrize("slug", IDS)
+async def test_a_file_holds_only_its_speaker(meetings: dict[str, Recorded], slug: str) -> None:
+    """One each, whatever connections there were."""
+    recording, said = meetings[slug].recording, meetings[slug].said
+    ids = {one.platform_id: one.id for one in recording.participants}
+    files = [one for one in recording.media if one.kind == "per-speaker"]
+    assert len(files) == len({one.participant_id for one in files}) == 3
+    assert {(one.attribution, one.isolation) for one in files} == {("track-owner", "track")}
+    start = recording.started_at.timestamp() * 1000
+    sounds = {one.participant_id: decode(one.path, RATE) for one in files}
+    spoken = [
+        (ids[one.participant_id], one.started_at_ms - start, one.ended_at_ms - start)
+        for one in said
+        if one.ended_at_ms is not None
+    ]
+    assert len(spoken) == 4
+    compared = 0
+    for who, first, last in spoken:
+        own = decibels(part(sounds[who], first, last, RATE))
+        assert own > -40, "the sentence is in its speaker's file"
+        for other, sound in sounds.items():
+            talks = any(
+                one == other and begin < last + NEAR_MS and end > first - NEAR_MS
+                for one, begin, end in spoken
+            )
+            if other != who and not talks:
+                compared += 1
+                assert decibels(part(sound, first, last, RATE)) < own - 30
+    assert compared >= 4
+
+
+@pytest.mark.parametrize("slug", IDS)
+async def test_chat_and_captions_are_kept_with_their_authors(
+    meetings: dict[str, Recorded], slug: str
+) -> None:
+    recording, visitor = meetings[slug].recording, meetings[slug].visitor
+    assert visitor.replica.chat == ["Thank you, 42 🎈"], "sent once"
+    called = {one.id: one.display_name for one in recording.participants}
+    written = [(one.display_name, one.text) for one in recording.chat]
+    assert written[0] == (names()[1], "Here is the <b>link</b>")
+    assert written[1][1] == "Thank you, 42 🎈"
+    assert called.get(recording.chat[0].participant_id or "") == names()[1]
+    assert visitor.replica.captions_wanted
+    if visitor.platform.captions:
+        whole = [one for one in recording.captions if one.text in known_sentences()]
+        assert {one.display_name for one in whole} == set(names())
+        assert all(called[one.participant_id or ""] == one.display_name for one in whole)
+
+
+@pytest.mark.parametrize("platform", REPLICAS, ids=[one.slug for one in REPLICAS])
+async def test_whoever_is_sent_away_from_the_lobby_knocks_no_more(
+    visits: Visits, platform: ReplicaPlatform
+) -> None:
+    """LC-12: the guest is withdrawn, not left behind."""
+    visitor = await visits.make(platform, Scenario(lobby=True))
+    entering = asyncio.create_task(visitor.enter())
+    await asyncio.wait_for(visitor.replica.knocked.wait(), WAIT_SECONDS)
+    await until(lambda: visitor.lobbies)
+    entering.cancel()
+    await asyncio.gather(entering, return_exceptions=True)
+    await visitor.room.leave()
+    await asyncio.wait_for(visitor.replica.gone.wait(), WAIT_SECONDS)
+    assert not visitor.replica.present.is_set()
