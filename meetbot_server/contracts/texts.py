@@ -24,11 +24,15 @@ PAGES: Final = (
     ("API", "webhooks.md", "/docs/webhooks"),
     ("API", "recordings.md", "/docs/recordings"),
     ("Overview", "transcription.md", "/docs/transcription"),
+    ("Platforms", "platforms/jitsi.md", "/docs/platforms/jitsi"),
+    ("Platforms", "platforms/whereby.md", "/docs/platforms/whereby"),
     ("Operating", "scaling.md", "/docs/scaling"),
     ("Operating", "observability.md", "/docs/observability"),
 )
 # For those who change the product and not for those who use it.
-INTERNAL: Final = frozenset({"contributing.md", "design.md", "requirements.md"})
+INTERNAL: Final = frozenset(
+    {"contributing.md", "design.md", "requirements.md", "platforms/adding-a-platform.md"}
+)
 ALSO: Final = (
     ("API", "OpenAPI 3.1", "/openapi.json", "Every operation, and the bodies of the webhooks."),
     ("API", "OpenAPI 3.0", "/openapi-3.0.json", "The same for tools that know no 3.1."),
@@ -56,7 +60,8 @@ def pages(docs: Path) -> list[Page]:
         ValueError: a file in `docs` is neither listed nor internal.
     """
     listed = {file for _, file, _ in PAGES}
-    unknown = {path.name for path in docs.glob("*.md")} - listed - INTERNAL
+    found = {path.relative_to(docs).as_posix() for path in docs.rglob("*.md")}
+    unknown = found - listed - INTERNAL
     if unknown:
         raise ValueError(f"add {sorted(unknown)} to PAGES or INTERNAL of {__name__}")
     return [_page(section, (docs / file).read_text(), url) for section, file, url in PAGES]
