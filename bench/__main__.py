@@ -1,7 +1,7 @@
 """`make bench`: measure everything, print one table, write `bench/results.json`.
 
-`make bench GROUPS="verbs rejoin"` measures some groups only: cpu, loss, speech, service, verbs,
-rejoin, throughput, idle, burst, browsers, http, million. `live` stands for verbs and rejoin,
+`make bench GROUPS="verbs rejoin"` measures some groups only: cpu, loss, speech, service, intake,
+verbs, rejoin, throughput, idle, burst, browsers, http, million. `live` stands for verbs and rejoin,
 `scale` for the four after them.
 """
 
@@ -17,7 +17,7 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import attendance, http, loss, rejoin, scale, service, speech, verbs
+from bench import attendance, http, intake, loss, rejoin, scale, service, speech, verbs
 from bench.figures import Figure, show, write
 from bench.office import Office, open_office
 from bench.rooms import running_sandbox
@@ -35,7 +35,7 @@ OFFICE: Final[dict[str, Callable[[Office], Awaitable[list[Figure]]]]] = {
     "burst": scale.burst,
     "browsers": scale.browsers,
 }
-GROUPS: Final = ("cpu", "loss", "speech", "service", *OFFICE, *http.GROUPS)
+GROUPS: Final = ("cpu", "loss", "speech", "service", "intake", *OFFICE, *http.GROUPS)
 ALIASES: Final = {
     "live": ("verbs", "rejoin"),
     "scale": ("throughput", "idle", "burst", "browsers"),
@@ -62,6 +62,8 @@ async def run(groups: Sequence[str], console: Console) -> int:
             figures += await asyncio.to_thread(speech.measure, folder)
         if "service" in groups:
             figures += await service.measure(given, console.print)
+        if "intake" in groups:
+            figures += await intake.measure(console.print)
         if OFFICE.keys() & set(groups):
             figures += await _in_office(given, groups, console.print)
         if set(http.GROUPS) & set(groups):

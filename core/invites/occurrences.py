@@ -27,6 +27,7 @@ from core.invites.refusals import unreadable, unsupported
 
 # The key of an event that does not repeat: it keeps it when it is moved.
 SINGLE: Final = ""
+MOST_INTERVAL: Final = 12
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,19 @@ def expand(series: Series, after: datetime, before: datetime) -> list[Occurrence
 def is_over(series: Series, now: datetime) -> bool:
     """Whether nothing of it can take place after `now`, as far as its rules say when they end."""
     return all(_latest(event) + duration_of(event) < now for event in series.events)
+
+
+def counted_out(series: Series, now: datetime) -> bool:
+    """Whether a series that takes place so many times has had them all."""
+    rules = [rule for event in series.events for rule in _rules(event)]
+    # Of these two occurrences are never more than a year apart.
+    frequent = all(
+        rule.get("COUNT", [-1])[0] > 0
+        and rule.get("FREQ") != ["YEARLY"]
+        and rule.get("INTERVAL", [1])[0] <= MOST_INTERVAL
+        for rule in rules
+    )
+    return bool(rules) and frequent and not expand(series, now, now + timedelta(days=400))
 
 
 def _latest(event: Component) -> datetime:

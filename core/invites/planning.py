@@ -18,7 +18,7 @@ from core.billing import gate
 from core.errors import InvalidState
 from core.invites.links import Link, find_link
 from core.invites.models import Invitation, InvitedMeeting
-from core.invites.occurrences import SINGLE, Occurrence, expand, is_over, repeats
+from core.invites.occurrences import SINGLE, Occurrence, counted_out, expand, is_over, repeats
 from core.invites.reading import Series
 from core.invites.refusals import InviteRefused, Reason
 from core.jobs import service
@@ -97,6 +97,8 @@ class Planner:
         for key, (occurrence, link) in wanted.items():
             await self._place(invitation, rows.get(key), occurrence, link, done)
         over = invitation.cancelled or is_over(series, until)
+        if not found and not over:
+            over = counted_out(series, self.now)
         invitation.planned_until = None if over else until
         invitation.updated_at = self.now
         if not found and over:
