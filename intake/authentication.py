@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.resources import files
 from typing import Any, Final, Protocol
 
 import dkim
 import dns.exception
 import dns.resolver
 import spf
-from authheaders import dmarc_per_from
-from authheaders.dmarc_lookup import DMARCException, get_org_domain
-from authres import DKIMAuthenticationResult, SPFAuthenticationResult
+from authheaders.dmarc_lookup import DMARCException, lookup_receiver_record
+from publicsuffix2 import PublicSuffixList
 
 MOST_SIGNATURES: Final = 5
 DNS_SECONDS: Final = 5.0
@@ -86,12 +86,10 @@ def authenticate(
     passed = [name for name, good in signed if good]
     aligned = any(_same(name, domain) for name in passed)
     by_spf = spf_result == "pass" and _same(spf_domain, domain)
-    # The signature of the From domain is the one that DMARC looks at.
-    best = next((name for name in passed if _same(name, domain)), None)
     return Verdicts(
         spf=spf_result,
         dkim="pass" if passed else ("fail" if signed else "none"),
-        dmarc=_dmarc(domain, spf_result, spf_domain, best, resolver),
+        dmarc=_dmarc(domain, spf_result, spf_domain, passed, resolver),
         aligned_domain=domain if aligned or by_spf else None,
     )
 
@@ -155,8 +153,10 @@ def check_dkim(raw: bytes, resolver: Resolver) -> list[tuple[str, bool]]:
 
 
 def _dmarc(
-    domain: str, spf_result: str, spf_domain: str, signer: str | None, resolver: Resolver
+    domain: str, spf_result: str, spf_domain: str, signers: Sequence[str], resolver: Resolver
 ) -> str:
+    """Whether what was proven is the From domain's, as strictly as it asks."""
+
     def text(host: str) -> str | None:
         records = [b"".join(one) for one in resolver.look_up(host, "TXT")]
         policies = [
@@ -164,14 +164,21 @@ def _dmarc(
         ]
         return policies[0] if len(policies) == 1 else None
 
-    by_spf = SPFAuthenticationResult(result=spf_result, smtp_mailfrom=f"x@{spf_domain}")
-    by_dkim = DKIMAuthenticationResult(result="pass" if signer else "none", header_d=signer or "")
     try:
-        return str(dmarc_per_from(domain, by_spf, by_dkim, text)[0])
-    except DnsAway:
-        raise
+        record = lookup_receiver_record(domain, text) or lookup_receiver_record(
+            organization(domain), text
+        )
     except (DMARCException, ValueError, IndexError, KeyError, UnicodeError):
         return "permerror"
+    if not record or "p" not in record:
+        return "none"
+    by_spf = spf_result == "pass" and _aligned(spf_domain, domain, record.get("aspf"))
+    by_dkim = any(_aligned(signer, domain, record.get("adkim")) for signer in signers)
+    return "pass" if by_spf or by_dkim else "fail"
+
+
+def _aligned(proven: str, domain: str, mode: str | None) -> bool:
+    return proven == domain if mode == "s" else _same(proven, domain)
 
 
 def _same(one: str, other: str) -> bool:
@@ -182,4 +189,11 @@ def _same(one: str, other: str) -> bool:
 @lru_cache(maxsize=4096)
 def organization(domain: str) -> str:
     """`example.co.uk` for `mail.example.co.uk`, by the public suffix list."""
-    return str(get_org_domain(domain))
+    return str(_suffixes().get_public_suffix(domain) or domain)
+
+
+@lru_cache(maxsize=1)
+def _suffixes() -> PublicSuffixList:
+    """The list that comes with authheaders; reading it takes a moment."""
+    with (files("authheaders") / "public_suffix_list.txt").open(encoding="utf-8") as lines:
+        return PublicSuffixList(lines)
