@@ -126,7 +126,13 @@ def create_app(
                 mailer=mails,
                 google=google,
                 payments=payments,
-                customers=Customers(database, payments, time, settings.billing.prices),
+                customers=Customers(
+                    database,
+                    payments,
+                    time,
+                    settings.billing.prices,
+                    home=settings.identities.home,
+                ),
                 meter=RequestMeter(database, time, settings.limits.requests),
                 metrics=metrics,
             )

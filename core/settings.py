@@ -74,7 +74,7 @@ class LoginSettings(BaseModel):
 
 
 class IdentitySettings(BaseModel):
-    """Teams, people and keys are made in one region and replicated to the others (RG-06)."""
+    """Teams, people, keys and cards are of one region, and replicated to the others (RG-06)."""
 
     # False: here they come by replication, and are never changed.
     home: bool = True
@@ -82,6 +82,8 @@ class IdentitySettings(BaseModel):
     home_url: str = "https://api.meetbot.dev"
     # The database of the home region, as `meetbot-server identities subscribe` reaches it.
     source_url: SecretStr | None = None
+    # The databases of all other regions by their names, from which usage arrives (RG-07).
+    other_urls: dict[str, SecretStr] = {}
 
 
 class MailSettings(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 from prefect import flow, task
@@ -10,7 +11,10 @@ from prefect.cache_policies import NO_CACHE
 from core.billing.customers import Customers
 from core.billing.reporting import MeterReporter, Tally
 from core.billing.stripe_client import create_payments
+from core.errors import PaymentServiceError
 from flows.resources import Resources, open_resources
+
+log = logging.getLogger(__name__)
 
 # One at a time; the lock ends with its holder, also when that is killed.
 LOCK: Final = "resend-meter-events"
@@ -28,7 +32,15 @@ async def report_usage(resources: Resources) -> Tally:
     billing = resources.settings.billing
     payments = create_payments(billing)
     try:
-        customers = Customers(resources.database, payments, resources.clock, billing.prices)
+        home = resources.settings.identities.home
+        customers = Customers(
+            resources.database, payments, resources.clock, billing.prices, home=home
+        )
+        if home and payments.collects:
+            try:
+                await customers.for_usage_elsewhere()
+            except PaymentServiceError as error:
+                log.warning("a customer could not be made: %s", error.message)
         reporter = MeterReporter(
             resources.database, payments, customers, resources.clock, unit=billing.meter_unit
         )

@@ -5,6 +5,7 @@ The supervisor composes it once; every child reads it back with `Settings()`.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -82,6 +83,8 @@ def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
             yield prefix, value.get_secret_value()
         case tuple():
             yield prefix, ",".join(dict(_flatten("", item))[""] for item in value)
+        case dict():
+            yield prefix, json.dumps({k: dict(_flatten("", v))[""] for k, v in value.items()})
         case bool():
             yield prefix, str(value).lower()
         case Path():

@@ -1,4 +1,4 @@
-"""`meetbot-server identities`: teams, people and keys of one region in all of them (RG-06)."""
+"""`meetbot-server identities`: teams, keys, cards and usage in all regions (RG-06, RG-07)."""
 
 from __future__ import annotations
 
@@ -16,45 +16,57 @@ from meetbot_server.stack import running_settings
 
 Result = TypeVar("Result")
 
-app = typer.Typer(no_args_is_help=True, help="Replicate teams, people and keys between regions.")
+app = typer.Typer(
+    no_args_is_help=True, help="Replicate teams, keys, cards and usage between regions."
+)
 
 
 @app.command()
 def publish() -> None:
-    """At home: offer the identities of this database to the other regions."""
+    """Offer the usage of this region to the others, and at home the identities, too."""
     settings = running_settings(Settings())
-    if not settings.identities.home:
-        _fail("MEETBOT_IDENTITIES__HOME is false here; publish in the region that is home.")
-    _do(replication.publish(_url(settings)))
-    typer.echo(f"Published as {replication.PUBLICATION}.")
+    _do(replication.publish_usage(_url(settings), settings.region))
+    typer.echo(f"Published the usage of {settings.region}.")
+    if settings.identities.home:
+        _do(replication.publish(_url(settings)))
+        typer.echo(f"Published as {replication.PUBLICATION}.")
 
 
 @app.command()
 def subscribe() -> None:
-    """Elsewhere: have the identities of MEETBOT_IDENTITIES__SOURCE_URL arrive here."""
+    """Have the identities of MEETBOT_IDENTITIES__SOURCE_URL arrive here, and others' usage."""
     settings = running_settings(Settings())
-    if settings.identities.home:
-        _fail("Set MEETBOT_IDENTITIES__HOME to false first; here identities will only arrive.")
-    source = settings.identities.source_url
-    if source is None:
-        _fail("Set MEETBOT_IDENTITIES__SOURCE_URL to the database of the home region.")
-    _do(replication.subscribe(_url(settings), source, settings.region))
-    typer.echo(f"Subscribed as {replication.subscription(settings.region)}.")
+    identities = settings.identities
+    if identities.home and not identities.other_urls:
+        _fail(
+            "At home only the usage of other regions arrives: name their databases in "
+            "MEETBOT_IDENTITIES__OTHER_URLS, or set MEETBOT_IDENTITIES__HOME to false."
+        )
+    if not identities.home:
+        if identities.source_url is None:
+            _fail("Set MEETBOT_IDENTITIES__SOURCE_URL to the database of the home region.")
+        _do(replication.subscribe(_url(settings), identities.source_url, settings.region))
+        typer.echo(f"Subscribed as {replication.subscription(settings.region)}.")
+    for other, source in sorted(identities.other_urls.items()):
+        _do(replication.subscribe_usage(_url(settings), other, source, settings.region))
+        typer.echo(f"Subscribed to the usage of {other}.")
 
 
 @app.command()
 def unsubscribe() -> None:
-    """Elsewhere: let nothing arrive any more. What is here stays."""
+    """Let nothing arrive any more. What is here stays."""
     settings = running_settings(Settings())
-    _do(replication.unsubscribe(_url(settings), settings.region))
+    others = settings.identities.other_urls
+    _do(replication.unsubscribe(_url(settings), settings.region, others))
 
 
 @app.command()
 def status() -> None:
-    """Elsewhere: whether everything that was there at the beginning has arrived."""
+    """Whether everything that was there at the beginning has arrived."""
     settings = running_settings(Settings())
-    complete = _do(replication.arrived(_url(settings), settings.region))
-    typer.echo("Identities are complete." if complete else "Identities are not complete yet.")
+    complete = _do(replication.arrived(_url(settings)))
+    what = "Identities and usage are" if complete else "Identities and usage are not"
+    typer.echo(f"{what} complete{'' if complete else ' yet'}.")
     raise typer.Exit(0 if complete else 1)
 
 

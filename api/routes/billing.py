@@ -13,6 +13,7 @@ from api.schemas.billing import InvoiceOut, InvoicesPage, PageOut, Received
 from api.schemas.errors import ErrorOut
 from api.schemes import stripe_scheme
 from api.services import Services
+from core.accounts.home import require_home
 from core.accounts.sessions import Login
 from core.billing import notices
 from core.billing.stripe_models import BillingAccount
@@ -67,12 +68,13 @@ async def invoices(
     "/webhooks/stripe",
     operation_id="takeStripeEvent",
     tags=["admin"],
-    responses={code: {"model": ErrorOut} for code in (400, 500, 503)},
+    responses={code: {"model": ErrorOut} for code in (400, 409, 500, 503)},
 )
 async def stripe_event(
     request: Request, services: ServicesDep, _: Annotated[object, Security(stripe_scheme)]
 ) -> Received:
     """Take an event of Stripe's; each is dealt with once, unknown ones are ignored (API-83)."""
+    require_home(services.settings.identities)
     body = await request.body()
     notice = services.payments.read_notice(body, request.headers.get("stripe-signature"))
     async with services.database.begin() as session:

@@ -1,4 +1,4 @@
-"""Where teams, people and keys are made: in one region, for all of them (RG-06)."""
+"""Where teams, people, keys and customers are made: in one region, for all of them (RG-06)."""
 
 from __future__ import annotations
 

@@ -1,14 +1,15 @@
-"""Identities in all regions: PostgreSQL replicates them from their home (RG-06).
+"""Identities and usage in all regions: PostgreSQL replicates them (RG-06, RG-07).
 
-The home publishes the tables of teams, people, keys and credit given; every other region's database
-subscribes.
-Jobs and all else stay where they are made; foreign keys to teams hold everywhere. Logins are made
-at home only. All regions need the same encryption keys: webhook secrets arrive sealed.
+The home publishes the tables of teams, people, keys, credit given, customers and cards; every
+other region's database subscribes. Each region publishes the usage of its own jobs, and subscribes
+to that of all others, so that a team's credit is counted once. Jobs and all else stay where they
+are made; foreign keys to teams hold everywhere. Logins are made at home only. All regions need the
+same encryption keys: webhook secrets arrive sealed.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -19,15 +20,20 @@ from sqlalchemy import Table
 from sqlmodel import SQLModel
 
 from core.accounts.models import ApiKey, Membership, Team, User
-from core.billing.models import CreditEntry
+from core.billing.models import CreditEntry, UsageEvent
+from core.billing.stripe_models import BillingAccount, PaymentMethodSeen
 from core.database import NETWORK, conninfo
 from core.errors import InvalidState, Unavailable
 
 PUBLICATION: Final = "meetbot_identities"
 TABLES: Final = tuple(
     SQLModel.metadata.tables[str(model.__tablename__)]
-    for model in (Team, User, Membership, ApiKey, CreditEntry)
+    for model in (
+        *(Team, User, Membership, ApiKey, CreditEntry),
+        *(BillingAccount, PaymentMethodSeen),
+    )
 )
+USAGE: Final = "meetbot_usage"
 # Each region notes by itself when a key was used last.
 LOCAL: Final = frozenset({"api_keys.last_used_at"})
 STATEMENT_MS: Final = 60_000
@@ -41,18 +47,57 @@ async def publish(url: SecretStr) -> None:
         Unavailable: the database does not answer, or refuses.
     """
     async with _connected(url) as connection:
-        row = await (await connection.execute("SHOW wal_level")).fetchone()
-        if row is None or row[0] != "logical":
-            raise InvalidState(
-                "This PostgreSQL server does not replicate logically. Set wal_level to logical "
-                "in its configuration, start it again, and repeat this command."
-            )
+        await _require_logical(connection)
         await connection.execute(
             sql.SQL("{} PUBLICATION {} {} TABLE {}").format(
                 sql.SQL("ALTER" if await _exists(connection, "publication") else "CREATE"),
                 sql.Identifier(PUBLICATION),
                 sql.SQL("SET" if await _exists(connection, "publication") else "FOR"),
                 sql.SQL(", ").join(_published(table) for table in TABLES),
+            )
+        )
+
+
+async def publish_usage(url: SecretStr, region: str) -> None:
+    """Offer the usage of this region's jobs, and of no other's, to the other regions.
+
+    Raises:
+        InvalidState, Unavailable: as `publish`.
+    """
+    async with _connected(url) as connection:
+        await _require_logical(connection)
+        known = await _exists(connection, "publication", USAGE)
+        # Rows of usage are only ever added; those that arrived here are not passed on.
+        await connection.execute(
+            sql.SQL("{} PUBLICATION {} {} TABLE {} WHERE (region = {})").format(
+                sql.SQL("ALTER" if known else "CREATE"),
+                sql.Identifier(USAGE),
+                sql.SQL("SET" if known else "FOR"),
+                sql.Identifier(str(UsageEvent.__tablename__)),
+                sql.Literal(region),
+            )
+            + (sql.SQL("") if known else sql.SQL(" WITH (publish = 'insert')"))
+        )
+
+
+async def subscribe_usage(url: SecretStr, other: str, source: SecretStr, region: str) -> None:
+    """Have the usage of the region `other` arrive here, what there is and what comes.
+
+    Raises:
+        Unavailable: one of the databases does not answer, or refuses.
+    """
+    name = _usage_from(other)
+    async with _connected(url) as connection:
+        if await _exists(connection, "subscription", name):
+            return
+        await connection.execute(
+            sql.SQL(
+                "CREATE SUBSCRIPTION {} CONNECTION {} PUBLICATION {} WITH (slot_name = {})"
+            ).format(
+                sql.Identifier(name),
+                sql.Literal(conninfo(source)),
+                sql.Identifier(USAGE),
+                sql.Identifier(f"{USAGE}_to_{_plain(region)}"),
             )
         )
 
@@ -89,20 +134,24 @@ async def subscribe(url: SecretStr, source: SecretStr, region: str) -> None:
         )
 
 
-async def unsubscribe(url: SecretStr, region: str) -> None:
-    """Let nothing arrive any more; what is here stays. The home forgets about this region.
+async def unsubscribe(url: SecretStr, region: str, others: Iterable[str] = ()) -> None:
+    """Let nothing arrive any more; what is here stays. The other regions forget about this one.
+
+    Args:
+        others: the regions from which usage arrives.
 
     Raises:
         Unavailable: one of the databases does not answer, or refuses.
     """
     async with _connected(url) as connection:
-        await connection.execute(
-            sql.SQL("DROP SUBSCRIPTION IF EXISTS {}").format(sql.Identifier(subscription(region)))
-        )
+        for name in (subscription(region), *(_usage_from(other) for other in others)):
+            await connection.execute(
+                sql.SQL("DROP SUBSCRIPTION IF EXISTS {}").format(sql.Identifier(name))
+            )
 
 
-async def arrived(url: SecretStr, region: str) -> bool:
-    """Whether all that was there at the beginning is here.
+async def arrived(url: SecretStr) -> bool:
+    """Whether all that was there at the beginning is here, of every region that is subscribed.
 
     Raises:
         Unavailable: the database does not answer.
@@ -110,8 +159,7 @@ async def arrived(url: SecretStr, region: str) -> bool:
     async with _connected(url) as connection:
         found = await connection.execute(
             "SELECT bool_and(r.srsubstate = 'r') FROM pg_subscription_rel r "
-            "JOIN pg_subscription s ON s.oid = r.srsubid WHERE s.subname = %s",
-            [subscription(region)],
+            "JOIN pg_subscription s ON s.oid = r.srsubid WHERE s.subname LIKE 'meetbot\\_%'"
         )
         row = await found.fetchone()
         return row is not None and row[0] is True
@@ -119,7 +167,25 @@ async def arrived(url: SecretStr, region: str) -> bool:
 
 def subscription(region: str) -> str:
     """What a region's subscription, and its slot at home, are called."""
-    return f"{PUBLICATION}_{region.replace('-', '_')}"
+    return f"{PUBLICATION}_{_plain(region)}"
+
+
+def _usage_from(other: str) -> str:
+    return f"{USAGE}_from_{_plain(other)}"
+
+
+def _plain(region: str) -> str:
+    """As part of a name of PostgreSQL's."""
+    return region.replace("-", "_")
+
+
+async def _require_logical(connection: psycopg.AsyncConnection[Any]) -> None:
+    row = await (await connection.execute("SHOW wal_level")).fetchone()
+    if row is None or row[0] != "logical":
+        raise InvalidState(
+            "This PostgreSQL server does not replicate logically. Set wal_level to logical "
+            "in its configuration, start it again, and repeat this command."
+        )
 
 
 def _published(table: Table) -> sql.Composed:

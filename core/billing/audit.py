@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Final, Literal
 
 from pydantic import ValidationError
+from sqlalchemy import func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -45,6 +46,8 @@ class Audit:
     unverified: list[str] = field(default_factory=list)
     recomputed_usd: Decimal = NOTHING
     events_usd: Decimal = NOTHING
+    # Usage of other regions, whose jobs and manifests are there (RG-07).
+    elsewhere_usd: Decimal = NOTHING
     granted_usd: Decimal = NOTHING
     remaining_usd: Decimal = NOTHING
     units_sent: dict[str, int] = field(default_factory=dict)
@@ -98,10 +101,22 @@ async def check_team(
     async with database.begin() as session:
         billed = await credit.billed(session, team_id)
         audit.granted_usd = await credit.granted(session, team_id)
-    audit.remaining_usd = audit.granted_usd - billed
-    if billed != audit.events_usd:
-        audit.differ(f"The ledger has ${billed} of usage, its jobs have ${audit.events_usd}.")
+        audit.remaining_usd = audit.granted_usd - billed
+        audit.elsewhere_usd = await _elsewhere(session, team_id)
+    if billed != audit.events_usd + audit.elsewhere_usd:
+        audit.differ(
+            f"The ledger has ${billed - audit.elsewhere_usd} of usage, its jobs have "
+            f"${audit.events_usd}."
+        )
     return audit
+
+
+async def _elsewhere(session: AsyncSession, team_id: str) -> Decimal:
+    amounts = col(UsageEvent.amount_usd) + col(UsageEvent.transcription_amount_usd)
+    total = select(func.coalesce(func.sum(amounts), 0)).where(
+        UsageEvent.team_id == team_id, col(UsageEvent.job_id).not_in(select(Job.id))
+    )
+    return thousandths(Decimal((await session.exec(total)).one()))
 
 
 def _check_job(audit: Audit, books: _Books) -> None:

@@ -9,30 +9,44 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.accounts.models import Team
-from core.billing.models import CreditEntry
+from core.billing.models import CreditEntry, UsageEvent
 from core.billing.payments import Customer, Payments
 from core.billing.stripe_models import BillingAccount, StripeGrant
 from core.clock import Clock
 from core.database import Database
 from core.errors import NotFound
+from core.jobs.models import Job
 from core.jobs.settlement import prices_of
 from core.prices import PriceList, Prices
 
 # Grants told to Stripe in one call; the others are told by the next.
 MOST_GRANTS: Final = 50
+# Customers made in one call for usage of other regions.
+MOST_TEAMS: Final = 50
 
 
 class Customers:
     """Makes customers. Each step is written down before the next one begins, and Stripe does a
-    repeated one only once, so that any number of processes may do this at any time."""
+    repeated one only once, so that any number of processes may do this at any time.
+
+    Args:
+        home: whether customers are made here, or arrive from the region where they are (RG-07).
+    """
 
     def __init__(
-        self, database: Database, payments: Payments, clock: Clock, prices: PriceList
+        self,
+        database: Database,
+        payments: Payments,
+        clock: Clock,
+        prices: PriceList,
+        *,
+        home: bool = True,
     ) -> None:
         self._database = database
         self._payments = payments
         self._clock = clock
         self._prices = prices
+        self._home = home
 
     async def ensure(self, team_id: str) -> BillingAccount:
         """The team's account with customer, credit and a subscription at its prices.
@@ -41,12 +55,48 @@ class Customers:
             NotFound: there is no such team, or nobody collects money here.
             PaymentServiceError: Stripe does not do it now; call again.
         """
+        if not self._home:
+            return await self._arrived(team_id)
         account = await self._customer(team_id)
         customer_id = account.customer_id
         if customer_id is None:
             raise NotFound(f"The team {team_id} has no customer.")
         await self._grant(team_id, customer_id)
         return await self._subscription(account, customer_id)
+
+    async def for_usage_elsewhere(self) -> None:
+        """Make customers of teams that other regions have usage of, and no customer yet.
+
+        Raises:
+            PaymentServiceError: Stripe does not do it now; call again.
+        """
+        ready = col(BillingAccount.subscription_id).is_not(None)
+        known = select(BillingAccount.team_id).where(ready)
+        statement = (
+            select(UsageEvent.team_id)
+            .where(
+                col(UsageEvent.billed),
+                col(UsageEvent.livemode),
+                col(UsageEvent.job_id).not_in(select(Job.id)),
+                col(UsageEvent.team_id).not_in(known),
+            )
+            .distinct()
+            .limit(MOST_TEAMS)
+        )
+        async with self._database.begin() as session:
+            teams = (await session.exec(statement)).all()
+        for team_id in teams:
+            await self.ensure(team_id)
+
+    async def _arrived(self, team_id: str) -> BillingAccount:
+        async with self._database.begin() as session:
+            account = await session.get(BillingAccount, team_id)
+        if account is None or account.customer_id is None or account.subscription_id is None:
+            raise NotFound(
+                f"The customer of {team_id} has not arrived from the home region yet; it is made "
+                "there when usage of this region has arrived."
+            )
+        return account
 
     async def _customer(self, team_id: str) -> BillingAccount:
         async with self._database.begin() as session:

@@ -31,8 +31,10 @@ class UsageEvent(SQLModel, table=True):
     )
 
     id: str = Field(primary_key=True)
-    job_id: str = Field(foreign_key="jobs.id")
+    # No foreign key: usage of other regions arrives here, their jobs do not (RG-05, RG-07).
+    job_id: str
     team_id: str = Field(foreign_key="teams.id")
+    region: str
     kind: UsageKind = Field(default=UsageKind.RECORDING, sa_column=choice(UsageKind))
     revision: int = 0
     seconds: int

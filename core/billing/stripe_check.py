@@ -19,7 +19,13 @@ from core.billing.models import UsageEvent
 from core.billing.payments import Payments
 from core.billing.reporting import units
 from core.billing.stripe_models import BillingAccount, MeterEvent
-from core.billing.usage import RECORDING_METER, TRANSCRIPTION_METER
+from core.billing.usage import (
+    RECORDING_METER,
+    TRANSCRIPTION_METER,
+    is_metered,
+    meter_identifier,
+    meter_name,
+)
 from core.database import Database
 
 # What was told so lately need not be in Stripe's sums yet.
@@ -80,12 +86,26 @@ async def check_stripe(
             .order_by(col(MeterEvent.identifier))
         )
         rows = (await session.exec(statement)).all()
+        known = select(MeterEvent.usage_event_id)
+        others = select(UsageEvent).where(
+            UsageEvent.team_id == audit.team_id, col(UsageEvent.id).not_in(known)
+        )
+        elsewhere = (await session.exec(others)).all()
     if not payments.collects or account is None or account.customer_id is None:
         return
     if account.subscribed_at is None:
         return
     customer, since = account.customer_id, account.subscribed_at
     told = [(row.event_name, one) for row, usage in rows if (one := _told(row, usage, unit, now))]
+    # Other regions tell of their usage themselves, of the same customer (RG-07).
+    told += [
+        (
+            meter_name(usage),
+            _Told(meter_identifier(usage), units(usage, unit), usage.recorded_at, certain=False),
+        )
+        for usage in elsewhere
+        if is_metered(usage)
+    ]
     for month in _months(since, now):
         month.told = [
             one

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Self
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
@@ -14,6 +14,7 @@ from core.billing.metering import NOTHING, Charge
 from core.billing.models import UsageEvent, UsageKind
 from core.billing.stripe_models import MeterEvent
 from core.ids import new_id
+from core.jobs.models import Job
 
 # The names of the two meters at Stripe (BL-17, BL-18).
 RECORDING_METER: Final = "recording_hours"
@@ -27,6 +28,11 @@ class Account:
     job_id: str
     team_id: str
     livemode: bool
+    region: str
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        return cls(job.id, job.team_id, job.livemode, job.region)
 
 
 async def record_recording(
@@ -74,6 +80,7 @@ def _event(account: Account, outcome: Charge, now: datetime) -> UsageEvent:
         job_id=account.job_id,
         team_id=account.team_id,
         livemode=account.livemode,
+        region=account.region,
         seconds=outcome.seconds,
         billed=outcome.billed,
         hours_billed=NOTHING,

@@ -93,7 +93,7 @@ async def settle(
     if settlement.adapter_error == SIGNED_OUT:
         await revoke_lent(session, job.id, "The meeting's page did not know it any more.")
     if job.fence:
-        account = Account(job.id, job.team_id, job.livemode)
+        account = Account.of(job)
         await record_recording(session, account, outcome, now=now)
         if settlement.transcribed:
             await record_transcript(session, account, outcome, revision=1, now=now)
@@ -129,7 +129,7 @@ async def charge_transcript(
         transcribed=True,
     )
     due = charge(recorded, prices_of(team, prices, now))
-    account = Account(job.id, job.team_id, job.livemode)
+    account = Account.of(job)
     await record_transcript(session, account, due, revision=revision, now=now)
 
 

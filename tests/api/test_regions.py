@@ -1,4 +1,4 @@
-"""Two regions: identities are shared, jobs are not (RG-01, RG-04 to RG-06)."""
+"""Two regions: identities, cards and usage are shared, jobs are not (RG-01, RG-04 to RG-07)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import httpx
@@ -18,19 +19,32 @@ from api.app import create_app
 from core.accounts import replication
 from core.accounts.models import Team
 from core.accounts.service import webhook_secrets
+from core.billing import credit, gate
+from core.billing.audit import Audit, check_team
+from core.billing.customers import Customers
+from core.billing.payments import NoPayments
+from core.billing.stripe_models import BillingAccount, PaymentMethodSeen
 from core.clock import SystemClock
 from core.database import Database, migration_config
-from core.errors import InvalidState, Unavailable
+from core.errors import InvalidState, NotFound, Unavailable
+from core.prices import PriceList
 from core.secrets import SecretBox, generate_key
 from core.settings import IdentitySettings, Settings, StorageSettings
+from core.storage.local import LocalStorage
+from core.storage.opening import Storages
 from meetbot_server import teams
 from tests.api.conftest import MEET, LoggingDispatcher, client, public
+from tests.support.billing import record
+from tests.support.clock import ManualClock
+from tests.support.jobs import JobBook
 from tests.support.postgres import TestServer, running_server
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
+HOME = "eu"
 REGION = "us-east"
-ARRIVES_SECONDS = 20
+# Of a machine that is busy with other tests.
+ARRIVES_SECONDS = 90
 
 
 @dataclass
@@ -49,7 +63,10 @@ class Region:
 def servers() -> Iterator[tuple[TestServer, TestServer]]:
     """One at home, one elsewhere."""
     # The one that subscribes is stopped first: the other one waits for it.
-    with running_server(wal_level="logical") as home, running_server() as elsewhere:
+    with (
+        running_server(wal_level="logical") as home,
+        running_server(wal_level="logical") as elsewhere,
+    ):
         yield home, elsewhere
 
 
@@ -80,11 +97,16 @@ async def regions(
             "identities": IdentitySettings(home=False, home_url="https://home.example"),
         }
     )
-    await replication.publish(here)
-    await replication.subscribe(there, here, REGION)
     async with AsyncExitStack() as stack:
-        # Else the one at home keeps what it would have to send.
-        stack.push_async_callback(replication.unsubscribe, there, REGION)
+        # Else each keeps what it would have to send.
+        stack.push_async_callback(replication.unsubscribe, here, HOME, [REGION])
+        stack.push_async_callback(replication.unsubscribe, there, REGION, [HOME])
+        await replication.publish(here)
+        await replication.publish_usage(here, HOME)
+        await replication.publish_usage(there, REGION)
+        await replication.subscribe(there, here, REGION)
+        await replication.subscribe_usage(there, HOME, here, REGION)
+        await replication.subscribe_usage(here, REGION, there, HOME)
         found = []
         for settings in (base, away):
             dispatcher = LoggingDispatcher()
@@ -152,7 +174,8 @@ async def test_a_key_made_at_home_works_everywhere_and_jobs_stay_where_they_are(
             await eventually(arrived)
             await here.delete(f"/api/v1/keys/{made['id']}")
             await eventually(revoked)
-        assert await replication.arrived(away.settings.database_url, REGION)
+        url = away.settings.database_url
+        await eventually(lambda: replication.arrived(url))
 
 
 async def test_where_identities_only_arrive_they_are_not_changed(
@@ -181,17 +204,111 @@ async def test_where_identities_only_arrive_they_are_not_changed(
         await teams.create(away.settings, SystemClock(), "Other")
 
 
+@dataclass
+class Till:
+    """What a region knows of a team's money."""
+
+    book: JobBook
+    customers: Customers
+
+    @classmethod
+    def of(cls, region: Region, database: Database, team_id: str, *, home: bool) -> Till:
+        clock, box = ManualClock(), SecretBox(region.settings.encryption_keys)
+        customers = Customers(database, NoPayments(), clock, PriceList(), home=home)
+        return cls(JobBook(database, box, clock, team_id), customers)
+
+    async def credit(self) -> Decimal:
+        async with self.book.database.begin() as session:
+            return await credit.remaining(session, self.book.team_id)
+
+    async def may_dispatch(self) -> bool:
+        async with self.book.database.begin() as session:
+            return await gate.may_dispatch(session, self.book.team_id)
+
+    async def audit(self, storage: Path) -> Audit:
+        operators = LocalStorage(storage, files_url="http://f", link_secret=SecretStr("s"))
+        database = self.book.database
+        storages = Storages(operators, database, self.book.box, ())
+        return await check_team(database, storages, self.book.team_id, PriceList())
+
+
+@pytest.fixture
+async def tills(regions: tuple[Region, Region]) -> AsyncIterator[tuple[Till, Till]]:
+    """Of one team, at home and elsewhere."""
+    home, away = regions
+    team = await teams.create(home.settings, SystemClock(), "Acme")
+    assert home.settings.database_url is not None
+    assert away.settings.database_url is not None
+    here, there = Database(home.settings.database_url), Database(away.settings.database_url)
+    found = Till.of(home, here, team.id, home=True), Till.of(away, there, team.id, home=False)
+
+    async def known() -> bool:
+        """Tables arrive one by one, in any order."""
+        async with there.begin() as session:
+            team_there = await session.get(Team, team.id)
+        return team_there is not None and await found[1].credit() == Decimal("5.000")
+
+    await eventually(known)
+    yield found
+    await here.close()
+    await there.close()
+
+
+async def test_a_teams_credit_is_good_once_and_its_card_is_good_everywhere(
+    tills: tuple[Till, Till], tmp_path: Path
+) -> None:
+    """RG-07: one Stripe account; the gate of each region counts the usage of all."""
+    home, away = tills
+    team_id = home.book.team_id
+    await record(away.book, 40_000, region=REGION)
+    await record(home.book, 20_004, region=HOME)
+
+    async def spent() -> bool:
+        return {await home.credit(), await away.credit()} == {Decimal(0)}
+
+    await eventually(spent)
+    assert not await home.may_dispatch()
+    assert not await away.may_dispatch()
+    for till, elsewhere in ((home, "3.333"), (away, "1.667")):
+        found = await till.audit(tmp_path)
+        assert (found.differences, found.elsewhere_usd) == ([], Decimal(elsewhere))
+        assert (found.jobs, found.remaining_usd) == (1, Decimal(0))
+
+    with pytest.raises(NotFound, match="home region"):
+        await away.customers.ensure(team_id)
+    account = BillingAccount(team_id=team_id, customer_id="cus_1", subscription_id="sub_1")
+    async with home.book.database.begin() as session:
+        session.add(account)
+        session.add(PaymentMethodSeen(id="pm_1", customer_id="cus_1"))
+    await eventually(away.may_dispatch)
+    assert (await away.customers.ensure(team_id)).customer_id == "cus_1"
+
+
+async def test_stripe_talks_to_the_home_region_only(regions: tuple[Region, Region]) -> None:
+    """RG-07: elsewhere its events would be of rows that only arrive."""
+    _, away = regions
+    async with away.holder(None) as there:
+        refused = await there.post("/webhooks/stripe", content=b"{}")
+    assert (refused.status_code, refused.json()["code"]) == (409, "invalid_state")
+
+
 async def test_subscribing_again_is_no_error_and_a_database_with_teams_is_refused(
-    regions: tuple[Region, Region], databases: tuple[SecretStr, SecretStr]
+    regions: tuple[Region, Region],
+    databases: tuple[SecretStr, SecretStr],
+    postgres: TestServer,
 ) -> None:
     here, there = databases
     await replication.publish(here)
+    await replication.publish_usage(here, HOME)
     await replication.subscribe(there, here, REGION)
+    await replication.subscribe_usage(there, HOME, here, REGION)
     await teams.create(regions[0].settings, SystemClock(), "Acme")
     with pytest.raises(InvalidState, match="of its own"):
         await replication.subscribe(here, there, "another")
-    with pytest.raises(InvalidState, match="wal_level"):
-        await replication.publish(there)
+    plain = postgres.url(postgres.create_database())
+    for offer in (replication.publish(plain), replication.publish_usage(plain, REGION)):
+        with pytest.raises(InvalidState, match="wal_level"):
+            await offer
 
 
 async def test_a_source_that_is_away_is_said_without_its_password(

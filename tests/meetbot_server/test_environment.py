@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from core.settings import PrefectSettings, Settings, StorageSettings
+from core.settings import IdentitySettings, PrefectSettings, Settings, StorageSettings
 from meetbot_server.environment import (
     child_environment,
     prefect_environment,
@@ -29,6 +29,7 @@ def test_settings_survive_the_way_through_the_environment(
         encryption_keys=(SecretStr("one"), SecretStr("two")),
         trusted_origins=("http://127.0.0.1:1", "https://a.example"),
         storage=StorageSettings(kind="s3", bucket="b", secret_access_key=SecretStr("s")),
+        identities=IdentitySettings(other_urls={"us-east": SecretStr("postgresql://o:p@h/d")}),
     )
 
     for name, value in settings_environment(settings).items():

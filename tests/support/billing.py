@@ -20,9 +20,10 @@ async def record(
     transcribed: bool = False,
     failure: FailureCode | None = None,
     prices: PriceList | None = None,
+    region: str = "local",
 ) -> Job:
     """A job that recorded so long, and is over."""
-    job = await book.add(livemode=livemode, webhooks=None)
+    job = await book.add(livemode=livemode, webhooks=None, region=region)
     fence = await book.bring_to(job, Status.FINALIZING)
     settlement = Settlement(
         exit_reason=ExitReason.ERROR if failure else ExitReason.CALL_ENDED,

@@ -58,7 +58,13 @@ def _filled(model: Any, prefix: str) -> Any:
             changes[name] = _filled(value, f"{path}.")
         elif "SecretStr" in str(field.annotation) and not value and path not in OWN:
             made = SecretStr(canary(path))
-            changes[name] = (made,) if isinstance(value, tuple) else made
+            match value:
+                case tuple():
+                    changes[name] = (made,)
+                case dict():
+                    changes[name] = {"canary": made}
+                case _:
+                    changes[name] = made
     return model.model_copy(update=changes)
 
 
@@ -71,5 +77,9 @@ def _walk(model: BaseModel, prefix: str) -> Iterator[tuple[str, str]]:
                 for number, one in enumerate(several):
                     if isinstance(one, SecretStr):
                         yield f"{prefix}{name} {number}", one.get_secret_value()
+            case dict() as named:
+                for key, one in named.items():
+                    if isinstance(one, SecretStr):
+                        yield f"{prefix}{name} {key}", one.get_secret_value()
             case BaseModel() as below:
                 yield from _walk(below, f"{prefix}{name}.")

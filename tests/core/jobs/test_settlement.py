@@ -156,7 +156,7 @@ async def test_a_transcript_of_ours_is_an_event_of_its_own(
     ended = await end(book, job, replace(DONE, transcribed=True), fence)
     outcome = Charge(4253, True, *(Decimal("1.181"), Decimal("0.354")) * 2)
     async with database.begin() as session:
-        account = Account(job.id, job.team_id, job.livemode)
+        account = Account.of(job)
         await record_transcript(session, account, outcome, revision=1, now=book.now)
     recording, transcript = sorted(await usage(database, job), key=lambda event: event.kind)
     assert ended.amount_usd == recording.amount_usd == Decimal("0.354")
