@@ -39,6 +39,10 @@ _NAME: Final = r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$"
 _MAX_BACKLOG_BUNDLES: Final = 64
 _LAST_TRY_S: Final = 20.0
 _LONGEST_WAIT_S: Final = 60.0
+# What was sent of each attempt that was made on this machine.
+_SENT: Final = ".sent"
+# The process before may still be putting an object when the next one goes on for it.
+_LEFT_FREE: Final = 100
 
 _log = logging.getLogger(__name__)
 
@@ -95,6 +99,13 @@ def unpack(bundle: bytes) -> Iterator[tuple[Chunk, bytes]]:
         yield chunk, data
 
 
+class _Sent(BaseModel):
+    """How far the files of an attempt are in storage, and the number of its next bundle."""
+
+    number: Annotated[int, Field(ge=0)] = 0
+    ends: dict[str, int] = {}
+
+
 @dataclass(frozen=True)
 class _Pending:
     bundle: bytes
@@ -106,6 +117,7 @@ class BundleUploader:
 
     An outage of the storage is waited out: nothing is lost, the next object holds more, and it is
     asked less often until it answers. Nothing that goes wrong here reaches the recording.
+    What earlier attempts on this machine left unsent goes up first: the machine may be lost, too.
     `lag_bytes` is what was on disk and not in storage at the last attempt.
     """
 
@@ -121,10 +133,17 @@ class BundleUploader:
         self._clock = clock
         self._sent: dict[str, int] = {}
         self._number = 0
+        self._noted = work_dir / _SENT / f"{fence}.json"
+        self._earlier: list[BundleUploader] = []
         self._task: asyncio.Task[None] | None = None
         self._putting: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        try:
+            self._earlier = await asyncio.to_thread(self._left)
+            await asyncio.to_thread(self._note)
+        except OSError as error:
+            _log.warning("What earlier attempts left unsent is not known: %s", error)
         self._task = asyncio.create_task(self._run(), name="bundles")
         return self
 
@@ -148,6 +167,11 @@ class BundleUploader:
 
     async def ship(self) -> bool:
         """Upload everything new; False when the storage did not take all of it."""
+        while self._earlier:
+            if not await self._earlier[0].ship():
+                self.failures += 1
+                return False
+            self._earlier.pop(0)
         try:
             # One after the other: a slow object that arrived late would replace the next one.
             await self._put_through()
@@ -181,6 +205,32 @@ class BundleUploader:
         self.failures = 0
         self._sent.update(pending.ends)
         self._number += 1
+        await asyncio.to_thread(self._note)
+
+    def _note(self) -> None:
+        """Write down how far it is, for the attempt after this one."""
+        self._noted.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self._noted.with_suffix(".new")
+        fresh.write_text(_Sent(number=self._number, ends=self._sent).model_dump_json())
+        fresh.replace(self._noted)
+
+    def _left(self) -> list[BundleUploader]:
+        """Uploaders of the attempts before this one that were made on this machine."""
+        found = []
+        for path in sorted(self._noted.parent.glob("*.json"), key=lambda path: path.stem):
+            if not path.stem.isdigit() or int(path.stem) >= int(self._folder.name):
+                continue
+            try:
+                sent = _Sent.model_validate_json(path.read_bytes())
+            except ValidationError:
+                # Torn by a lost machine: all of it goes up again.
+                sent = _Sent()
+            one = BundleUploader(
+                self._folder.parent, int(path.stem), self._storage, self._interval, self._clock
+            )
+            one._sent, one._number = dict(sent.ends), sent.number + _LEFT_FREE
+            found.append(one)
+        return found
 
     def _say(self, error: StorageError | OSError) -> None:
         if self.failures == 1:

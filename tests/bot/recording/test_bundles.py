@@ -106,6 +106,64 @@ async def test_another_machine_rebuilds_the_folder_byte_for_byte(
     assert digests[0] == digests[1]
 
 
+async def test_the_next_attempt_sends_what_a_dead_one_left_unsent(
+    tmp_path: Path, storage: Flaky
+) -> None:
+    """D8: its files are on this machine only, which may be lost as well."""
+    work_dir = tmp_path / "work" / JOB
+    write_attempt(work_dir, seconds=2, closed=False)
+    dead = uploader(work_dir, storage)
+    assert await dead.ship()
+    for path in (work_dir / "1").iterdir():
+        path.write_bytes(path.read_bytes() + b"what came later")
+    storage.away = True
+    assert not await dead.ship()
+
+    write_attempt(work_dir, fence=2, start_ms=5000, seconds=2)
+    async with uploader(work_dir, storage, 2) as second:
+        assert not await second.ship()
+        storage.away = False
+    there = tmp_path / "elsewhere" / JOB
+    restore(storage, JOB, there)
+    assert contents(there) == contents(work_dir)
+    sent = keys(storage)
+    async with uploader(work_dir, storage, 3):
+        pass
+    assert keys(storage) == sent, "nothing is sent twice"
+
+
+async def test_a_late_object_of_the_dead_attempt_does_no_harm(
+    tmp_path: Path, storage: Flaky
+) -> None:
+    """D10: a frozen process may finish what it was sending when the next one has gone on for it."""
+    work_dir = tmp_path / "work" / JOB
+    write_attempt(work_dir, seconds=2)
+    async with uploader(work_dir, storage):
+        pass
+    (work_dir / ".sent" / "1.json").write_text("torn")
+    frozen = uploader(work_dir, storage)
+    async with uploader(work_dir, storage, 2):
+        pass
+    assert await frozen.ship()
+    there = tmp_path / "elsewhere" / JOB
+    restore(storage, JOB, there)
+    assert contents(there) == contents(work_dir)
+
+
+async def test_attempts_of_other_machines_are_not_sent_again(
+    tmp_path: Path, storage: Flaky
+) -> None:
+    work_dir, there = tmp_path / "work" / JOB, tmp_path / "elsewhere" / JOB
+    write_attempt(work_dir, seconds=2)
+    async with uploader(work_dir, storage):
+        pass
+    sent = keys(storage)
+    restore(storage, JOB, there)
+    async with uploader(there, storage, 2):
+        pass
+    assert keys(storage) == sent
+
+
 async def test_what_grows_goes_up_in_pieces_and_nothing_twice(
     tmp_path: Path, storage: Flaky
 ) -> None:
