@@ -174,5 +174,4 @@ async def visits(
 ) -> AsyncIterator[Visits]:
     visits = Visits(replica_browser, replicas, tmp_path)
     yield visits
-    for context in visits.contexts:
-        await context.close()
+    await asyncio.gather(*(context.close() for context in visits.contexts))
