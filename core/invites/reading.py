@@ -226,7 +226,16 @@ def described(fields: Mapping[str, Any], method: str) -> str:
 
     Raises:
         BadInput: the rule cannot be read.
+        InviteRefused: another field cannot be written into a calendar.
     """
+    try:
+        return _described(fields, method)
+    except PARSER_ERRORS as exc:
+        # Such as a moment that does not exist in its time zone, or an address with a line break.
+        raise unreadable(_short(exc)) from exc
+
+
+def _described(fields: Mapping[str, Any], method: str) -> str:
     calendar = icalendar.Calendar()
     calendar.add("METHOD", method)
     event = icalendar.Event()

@@ -160,3 +160,17 @@ def test_an_event_sent_as_fields_reads_as_one_sent_as_text() -> None:
         described({**fields, "rrule": "every Monday"}, "REQUEST")
     with pytest.raises(BadInput, match="Europe/Berlin"):
         zone_named("../../etc/passwd")
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"start": datetime(9999, 12, 31, 23, 59, tzinfo=UTC), "zone": zone_named("Asia/Tokyo")},
+        {"start": datetime(1, 1, 1, tzinfo=UTC), "zone": zone_named("America/New_York")},
+        {"organizer": "ada@example.com\r\nEND:VEVENT"},
+    ],
+)
+def test_a_field_that_no_calendar_can_hold_is_refused(field: dict[str, object]) -> None:
+    fields = {"uid": "f", "start": datetime(2026, 3, 22, 8, tzinfo=UTC)} | field
+    with pytest.raises(InviteRefused):
+        described(fields, "REQUEST")
