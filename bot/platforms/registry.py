@@ -8,6 +8,7 @@ from bot.platforms.driver import PlatformDriver
 from bot.platforms.jitsi import JITSI_DRIVER
 from bot.platforms.sandbox import SANDBOX_DRIVER
 from bot.platforms.teams import TEAMS_DRIVER
+from bot.platforms.webex import WEBEX_DRIVER
 from bot.platforms.whereby import WHEREBY_DRIVER
 from bot.platforms.zoom import ZOOM_DRIVER
 from core.errors import BotFault
@@ -16,6 +17,7 @@ DRIVERS: Final[tuple[PlatformDriver, ...]] = (
     SANDBOX_DRIVER,
     JITSI_DRIVER,
     TEAMS_DRIVER,
+    WEBEX_DRIVER,
     WHEREBY_DRIVER,
     ZOOM_DRIVER,
     WHEREBY_DRIVER,

@@ -75,5 +75,11 @@ REPLICAS = (
         named="9{:09}".format,
         in_path=False,
     ),
+    ReplicaPlatform(
+        "webex",
+        "acme.webex.com",
+        "https://acme.webex.com/meet/{room}",
+        frozenset({"no door", "locked for good"}),
+    ),
 )
 HOSTS = {one.host: one for one in REPLICAS}

@@ -143,7 +143,7 @@ class MixAt(_Data):
     `stream` is a regular expression. `lag_ms` is how long after the voice the page shows it.
     """
 
-    stream: Text
+    stream: Css
     attribution: Literal["signalling", "active-speaker", "caption-author"]
     confidence: Annotated[float, Field(ge=0, le=1)]
     lag_ms: Annotated[int, Field(ge=0, le=2000)] = 0

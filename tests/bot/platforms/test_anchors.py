@@ -4,6 +4,7 @@ mistake in a file is said when it is loaded.
 
 from __future__ import annotations
 
+import asyncio
 import html
 import re
 from typing import Any
@@ -148,6 +149,9 @@ async def test_what_people_write_ends_nothing(visits: Visits, platform: ReplicaP
     await visitor.enter()
     await visitor.room.settle_in()
     visitor.replica.says("Ada Park", words)
-    await visitor.page.get_by_text(words).first.wait_for(state="attached")
+    async with asyncio.timeout(30):
+        # The client may be in a frame.
+        while not sum([await one.get_by_text(words).count() for one in visitor.page.frames]) > 1:
+            await asyncio.sleep(0.05)
     for _ in range(3):
         assert (await visitor.room.look()).view is View.IN_ROOM

@@ -28,8 +28,9 @@ const webPressed = new Map();
 
 /** @type {(node: Node) => boolean} */
 const webIsRead = (node) => {
-  if (!(node instanceof (node.ownerDocument?.defaultView?.HTMLElement ?? HTMLElement))) return true;
-  const element = /** @type {HTMLElement} */ (node);
+  // By kind and not by class: a page may move elements between its frames.
+  if (node.nodeType !== Node.ELEMENT_NODE) return true;
+  const element = /** @type {Element} */ (node);
   if (/^(script|style|noscript|template|textarea|select)$/i.test(element.tagName)) return false;
   return !element.matches(WEB.ignore.join(',') || ':not(*)') && webVisible(element);
 };
