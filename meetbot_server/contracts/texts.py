@@ -25,7 +25,10 @@ PAGES: Final = (
     ("API", "recordings.md", "/docs/recordings"),
     ("Overview", "transcription.md", "/docs/transcription"),
     ("Platforms", "platforms/jitsi.md", "/docs/platforms/jitsi"),
+    ("Platforms", "platforms/teams.md", "/docs/platforms/teams"),
+    ("Platforms", "platforms/webex.md", "/docs/platforms/webex"),
     ("Platforms", "platforms/whereby.md", "/docs/platforms/whereby"),
+    ("Platforms", "platforms/zoom.md", "/docs/platforms/zoom"),
     ("Operating", "scaling.md", "/docs/scaling"),
     ("Operating", "observability.md", "/docs/observability"),
 )
