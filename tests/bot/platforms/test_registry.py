@@ -19,5 +19,5 @@ def test_every_driver_has_a_spec_and_its_page_scripts() -> None:
 
 
 def test_a_platform_without_a_driver_says_so() -> None:
-    with pytest.raises(BotFault, match="no driver for webex"):
-        driver_of("webex")
+    with pytest.raises(BotFault, match="no driver for discord"):
+        driver_of("discord")

@@ -274,8 +274,8 @@ async def test_without_chromiums_sandbox_only_trusted_pages_are_opened(senders: 
 
 
 async def test_a_platform_without_a_driver_is_refused(senders: Senders) -> None:
-    sent = await senders.send(driver="zoom", bot={"unsafe_no_sandbox": False})
-    assert "no driver for zoom" in (await failure(sent)).message
+    sent = await senders.send(driver="discord", bot={"unsafe_no_sandbox": False})
+    assert "no driver for discord" in (await failure(sent)).message
 
 
 async def test_a_cancelled_job_leaves_the_door(senders: Senders, client: SandboxClient) -> None:
