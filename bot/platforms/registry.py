@@ -20,7 +20,6 @@ DRIVERS: Final[tuple[PlatformDriver, ...]] = (
     WEBEX_DRIVER,
     WHEREBY_DRIVER,
     ZOOM_DRIVER,
-    WHEREBY_DRIVER,
 )
 
 

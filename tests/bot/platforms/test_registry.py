@@ -16,6 +16,7 @@ def test_every_driver_has_a_spec_and_its_page_scripts() -> None:
         assert spec_of(driver.slug).slug == driver.slug
         assert driver_of(driver.slug) is driver
         assert all(part.is_file() for part in driver.page_parts)
+    assert len({driver.slug for driver in DRIVERS}) == len(DRIVERS)
 
 
 def test_a_platform_without_a_driver_says_so() -> None:
