@@ -80,11 +80,13 @@ async def server(
             )
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_the_api_keeps_to_its_document(server: Server) -> None:
     """CV-09, CV-10, CV-17, CV-18, DOC-07."""
     await tried(server, "--exclude-operation-id", LAST, "-n", "10")
-    await tried(server, "--include-operation-id", LAST, "-n", "10")
+    # Its links lead to operations that are not among these.
+    alone = "examples,coverage,fuzzing"
+    await tried(server, "--include-operation-id", LAST, "-n", "10", "--phases", alone)
 
 
 @pytest.mark.long
