@@ -70,7 +70,13 @@ async def hand_out(resources: Resources, runs: PrefectDispatcher) -> int:
     slot = int(now.timestamp()) // SLOT_SECONDS
     for row in due:
         key = f"{row.id}-{row.attempts}-{slot}"
-        await runs.start(DEPLOYMENT, {"request_id": row.id}, queue=HOUSEKEEPING, key=key)
+        await runs.start(
+            DEPLOYMENT,
+            {"request_id": row.id},
+            queue=HOUSEKEEPING,
+            key=key,
+            job_id=row.job_id,
+        )
     return len(due)
 
 

@@ -82,9 +82,17 @@ class PrefectDispatcher:
         return str(run.id)
 
     async def start(
-        self, deployment: str, parameters: Mapping[str, str], *, queue: str, key: str
+        self,
+        deployment: str,
+        parameters: Mapping[str, str],
+        *,
+        queue: str,
+        key: str,
+        job_id: str | None = None,
     ) -> str:
         """A run of another deployment, now, in `queue`; one for all calls with the same `key`.
+
+        One that is about a job is erased with the job's own.
 
         Raises:
             Unavailable: Prefect is away or does not know the deployment; call again.
@@ -95,6 +103,7 @@ class PrefectDispatcher:
                 found.id,
                 parameters=dict(parameters),
                 name=key,
+                tags=[] if job_id is None else [run_data.tag_of(job_id)],
                 idempotency_key=key,
                 work_queue_name=queue,
             )

@@ -1,4 +1,4 @@
-"""Everything that Prefect keeps of a job's runs: found by name, removed, looked for again (MF-22).
+"""All that Prefect keeps of a job's runs: found by name or tag, removed, looked for again (MF-22).
 
 Prefect removes task runs with their flow run, logs a moment later in the background, and artifacts
 not at all. Its events hold names of runs, which are ids, and expire by Prefect's own setting.
@@ -17,6 +17,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterId,
     FlowRunFilterName,
+    FlowRunFilterTags,
     LogFilter,
     LogFilterFlowRunId,
 )
@@ -29,6 +30,11 @@ from core.errors import Unavailable
 PAGE: Final = 200
 # A job has few runs; whoever has more is erased in several rounds.
 MOST_PAGES: Final = 50
+
+
+def tag_of(job_id: str) -> str:
+    """Marks runs that are about a job and do not have its name."""
+    return f"job:{job_id}"
 
 
 async def erase(client: PrefectClient, job_id: str, flow_run_id: str | None) -> RunData:
@@ -73,6 +79,8 @@ async def erase(client: PrefectClient, job_id: str, flow_run_id: str | None) -> 
 async def _runs(client: PrefectClient, job_id: str, flow_run_id: str | None) -> list[FlowRun]:
     by_name = FlowRunFilter(name=FlowRunFilterName(any_=[job_id]))
     found = await client.read_flow_runs(flow_run_filter=by_name, limit=PAGE)
+    by_tag = FlowRunFilter(tags=FlowRunFilterTags(all_=[tag_of(job_id)]))
+    found += await client.read_flow_runs(flow_run_filter=by_tag, limit=PAGE)
     if flow_run_id is not None and _is_uuid(flow_run_id):
         by_id = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(flow_run_id)]))
         found += await client.read_flow_runs(flow_run_filter=by_id, limit=1)

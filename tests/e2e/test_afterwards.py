@@ -138,5 +138,6 @@ async def test_a_recording_is_transcribed_and_then_erased_by_runs_of_their_own(
         f"/api/v1/recordings/{job_id}/deletion", "status", "completed"
     )
     assert await operator.objects(job_id) == []
+    assert await afterwards.runs("transcribe", asked.json()["id"]) == []
     assert await afterwards.runs("meeting", job_id) == []
     assert "Person" not in json.dumps(receipt)

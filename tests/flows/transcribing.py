@@ -71,7 +71,7 @@ class Runs:
     started: list[tuple[str, dict[str, str], str]] = field(default_factory=list)
 
     async def start(
-        self, deployment: str, parameters: dict[str, str], *, queue: str, key: str
+        self, deployment: str, parameters: dict[str, str], *, queue: str, key: str, job_id: str
     ) -> str:
         self.started.append((deployment, parameters, key))
         return key

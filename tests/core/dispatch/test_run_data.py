@@ -10,6 +10,7 @@ import pytest
 
 from core.dispatch.base import RunData
 from core.dispatch.prefect import PrefectDispatcher
+from core.dispatch.run_data import tag_of
 from core.errors import Unavailable
 from core.settings import PrefectSettings
 from tests.support.prefect_server import AUTH
@@ -20,11 +21,11 @@ JOB = "job_01HXY1AB7M2QNTWA9YQRH5ERAS"
 OTHER = "job_01HXY1AB7M2QNTWA9YQRH5STAY"
 
 
-async def made(http: httpx.AsyncClient, name: str, state: str) -> str:
+async def made(http: httpx.AsyncClient, name: str, state: str, *tags: str) -> str:
     """A run with a task, a line of log and an artifact."""
     flow = (await http.post("/flows/", json={"name": "erased"})).json()["id"]
     run = await http.post(
-        "/flow_runs/", json={"name": name, "flow_id": flow, "state": {"type": state}}
+        "/flow_runs/", json={"name": name, "flow_id": flow, "state": {"type": state}, "tags": tags}
     )
     run_id: str = run.raise_for_status().json()["id"]
     task = {"task_key": "t", "dynamic_key": "0", "flow_run_id": run_id}
@@ -54,6 +55,8 @@ async def test_everything_of_a_job_goes_and_the_others_stay(
     ):
         assert await runs.erase(JOB, None) == RunData()
         run_id, other = await made(http, JOB, "COMPLETED"), await made(http, OTHER, "RUNNING")
+        # A later transcript has a run of its own.
+        later = await made(http, "trq_1", "COMPLETED", tag_of(JOB))
         with pytest.raises(Unavailable, match="not over"):
             await runs.erase(OTHER, other)
         # Lines of log are removed in the background: the first look may still find some.
@@ -64,7 +67,8 @@ async def test_everything_of_a_job_goes_and_the_others_stay(
                     found.append(await runs.erase(JOB, run_id))
                 except Unavailable:
                     continue
-        assert (await http.get(f"/flow_runs/{run_id}")).status_code == 404
+        for gone in (run_id, later):
+            assert (await http.get(f"/flow_runs/{gone}")).status_code == 404
         for kind, chosen in (
             ("logs", {"logs": {"flow_run_id": {"any_": [run_id]}}}),
             ("artifacts", {"artifacts": {"flow_run_id": {"any_": [run_id]}}}),
