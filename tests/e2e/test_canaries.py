@@ -60,11 +60,12 @@ async def told(product: RunningStack) -> AsyncIterator[Told]:
         await _settings(product, person, told)
         await _webhook_secrets(person, told)
         async with _client(product, keys["live"]) as live, _client(product, keys["test"]) as test:
-            planned = await _planned(live, told)
+            planned = [await _planned(live, told), await _invited(product, told)]
             await _meeting(product, test, told)
             await _look_around(product, person, live, test, told)
             yield told
-            assert (await live.delete(f"/api/v1/jobs/{planned}")).status_code == 204
+            for job_id in planned:
+                assert (await live.delete(f"/api/v1/jobs/{job_id}")).status_code == 204
 
 
 def _browser(product: RunningStack) -> httpx.AsyncClient:
@@ -176,6 +177,48 @@ async def _planned(live: httpx.AsyncClient, told: Told) -> str:
     assert made.status_code == 201, made.text
     told.answers.append(("job of tomorrow", made.text))
     return _remember(told, made)
+
+
+async def _invited(product: RunningStack, told: Told) -> str:
+    """A job of tomorrow by mail: what the invite says of the meeting is kept for its changes."""
+    told.secrets["text of an invite"] = canary("invite-text")
+    day = f"{SystemClock().now() + timedelta(days=1):%Y%m%d}"
+    invite = f"""BEGIN:VCALENDAR
+VERSION:2.0
+PRODID:-//canaries//EN
+METHOD:REQUEST
+BEGIN:VEVENT
+UID:canary@example.com
+DTSTAMP:{day}T000000Z
+DTSTART:{day}T120000Z
+DTEND:{day}T130000Z
+ORGANIZER:mailto:canary@example.com
+LOCATION:https://meet.google.com/abc-defg-hij
+DESCRIPTION:{told.secrets["text of an invite"]}
+END:VEVENT
+END:VCALENDAR
+"""
+    token = product.settings.api.intake_tokens[0].get_secret_value()
+    async with _client(product, token) as worker:
+        answer = await worker.post(
+            "/api/v1/intake/calendar-invite",
+            json={
+                "recipient": "bot@example.com",
+                "method": "REQUEST",
+                "rawIcs": invite.replace("\n", "\r\n"),
+                "sender": "canary@example.com",
+                "auth": {
+                    "spf": "pass",
+                    "dkim": "pass",
+                    "dmarc": "pass",
+                    "alignedDomain": "example.com",
+                },
+            },
+        )
+    assert answer.status_code == 202, answer.text
+    told.answers.append(("invite", answer.text))
+    (job,) = answer.json()["jobs"]
+    return str(job["jobId"])
 
 
 async def _meeting(product: RunningStack, test: httpx.AsyncClient, told: Told) -> None:
