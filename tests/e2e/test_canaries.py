@@ -30,12 +30,14 @@ from tests.e2e.customer import Customer
 from tests.e2e.operator import Operator
 from tests.support.accounts import signed_in
 from tests.support.canaries import canary, in_text, settings_secrets
+from tests.support.invites import calendar, event
 from tests.support.stack import BUCKET, OVER_HTTP, RunningStack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 DISCORD: Final = {"guildId": "123456789012345678", "channelId": "223456789012345678"}
 PREFIX: Final = "canaries"
+INVITER: Final = "canary@example.com"
 # More attempts than a job has here.
 FENCES: Final = range(1, 6)
 SYSTEM: Final = ("pg_catalog", "information_schema")
@@ -84,7 +86,7 @@ def _client(product: RunningStack, key: str) -> httpx.AsyncClient:
 async def _log_in(product: RunningStack, person: httpx.AsyncClient, told: Told) -> None:
     """With a link that works once; trying it again is refused."""
     before = len(product.mailbox.mails)
-    sent = await person.post("/auth/magic-link", json={"email": "canary@example.com"})
+    sent = await person.post("/auth/magic-link", json={"email": INVITER})
     assert sent.status_code == 202, sent.text
     async with asyncio.timeout(30):
         while len(product.mailbox.mails) == before:
@@ -183,21 +185,12 @@ async def _invited(product: RunningStack, told: Told) -> str:
     """A job of tomorrow by mail: what the invite says of the meeting is kept for its changes."""
     told.secrets["text of an invite"] = canary("invite-text")
     day = f"{SystemClock().now() + timedelta(days=1):%Y%m%d}"
-    invite = f"""BEGIN:VCALENDAR
-VERSION:2.0
-PRODID:-//canaries//EN
-METHOD:REQUEST
-BEGIN:VEVENT
-UID:canary@example.com
-DTSTAMP:{day}T000000Z
-DTSTART:{day}T120000Z
-DTEND:{day}T130000Z
-ORGANIZER:mailto:canary@example.com
-LOCATION:https://meet.google.com/abc-defg-hij
-DESCRIPTION:{told.secrets["text of an invite"]}
-END:VEVENT
-END:VCALENDAR
-"""
+    invite = event(
+        f"DESCRIPTION:{told.secrets['text of an invite']}",
+        start=f"DTSTART:{day}T120000Z",
+        end=f"DTEND:{day}T130000Z",
+        organizer=INVITER,
+    )
     token = product.settings.api.intake_tokens[0].get_secret_value()
     async with _client(product, token) as worker:
         answer = await worker.post(
@@ -205,8 +198,8 @@ END:VCALENDAR
             json={
                 "recipient": "bot@example.com",
                 "method": "REQUEST",
-                "rawIcs": invite.replace("\n", "\r\n"),
-                "sender": "canary@example.com",
+                "rawIcs": calendar(invite),
+                "sender": INVITER,
                 "auth": {
                     "spf": "pass",
                     "dkim": "pass",
