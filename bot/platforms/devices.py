@@ -71,3 +71,27 @@ class Devices:
                 await self._switch(kind, False)
         finally:
             await self._output.drop(*kinds)
+
+
+class PutsOut:
+    """The output verbs of `bot.platforms.room.Room`, the same in every room that has devices."""
+
+    _devices: Devices
+
+    async def speak(self, media: Media, *, loop: bool) -> None:
+        await self._devices.put_out("audio", media, loop=loop)
+
+    async def show_image(self, media: Media) -> None:
+        await self._devices.put_out("image", media, loop=True)
+
+    async def share_video(self, media: Media, *, loop: bool) -> None:
+        await self._devices.put_out("video", media, loop=loop)
+
+    async def stop_output(self) -> None:
+        await self._devices.stop()
+
+    async def until_output_ends(self) -> None:
+        await self._devices.until_end()
+
+    async def tidy_output(self) -> None:
+        await self._devices.tidy()

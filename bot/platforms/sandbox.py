@@ -10,9 +10,8 @@ from playwright.async_api import Error, Locator
 from pydantic import ValidationError
 
 from bot.browser.bridge import PageError
-from bot.platforms.devices import Devices
+from bot.platforms.devices import Devices, PutsOut
 from bot.platforms.driver import PAGE_DIR, DriverContext, PlatformDriver
-from bot.platforms.media import Media
 from bot.platforms.observations import PageSight
 from bot.platforms.opening import open_page
 from bot.platforms.output import OUTPUT_PART, OutputKind, OutputMedia
@@ -48,7 +47,7 @@ _ENDINGS: Final[dict[str, Callable[[str], MeetingError]]] = {
 }
 
 
-class SandboxRoom:
+class SandboxRoom(PutsOut):
     """Implements `bot.platforms.room.Room` on the sandbox's page."""
 
     capabilities: Capabilities = SANDBOX.capabilities
@@ -102,24 +101,6 @@ class SandboxRoom:
 
     async def screenshot(self) -> bytes:
         return await take_screenshot(self._page)
-
-    async def speak(self, media: Media, *, loop: bool) -> None:
-        await self._devices.put_out("audio", media, loop=loop)
-
-    async def show_image(self, media: Media) -> None:
-        await self._devices.put_out("image", media, loop=True)
-
-    async def share_video(self, media: Media, *, loop: bool) -> None:
-        await self._devices.put_out("video", media, loop=loop)
-
-    async def stop_output(self) -> None:
-        await self._devices.stop()
-
-    async def until_output_ends(self) -> None:
-        await self._devices.until_end()
-
-    async def tidy_output(self) -> None:
-        await self._devices.tidy()
 
     async def send_chat(self, text: str) -> None:
         if len(text) > CHAT_LIMIT:

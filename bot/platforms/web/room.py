@@ -12,9 +12,8 @@ from playwright.async_api import Error
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bot.browser.bridge import PageError
-from bot.platforms.devices import Devices
+from bot.platforms.devices import Devices, PutsOut
 from bot.platforms.driver import PAGE_DIR, DriverContext, PlatformDriver
-from bot.platforms.media import Media
 from bot.platforms.opening import open_page
 from bot.platforms.output import OUTPUT_PART, OutputKind, OutputMedia
 from bot.platforms.room import Capabilities, Entry, Sight, View
@@ -72,7 +71,7 @@ class WebSight(BaseModel):
     pressed: str = Field(max_length=500)
 
 
-class WebRoom:
+class WebRoom(PutsOut):
     """Implements `bot.platforms.room.Room` on a platform's web client."""
 
     def __init__(self, context: DriverContext, spec: PlatformSpec, anchors: Anchors) -> None:
@@ -154,24 +153,6 @@ class WebRoom:
 
     async def screenshot(self) -> bytes:
         return await take_screenshot(self._page)
-
-    async def speak(self, media: Media, *, loop: bool) -> None:
-        await self._devices.put_out("audio", media, loop=loop)
-
-    async def show_image(self, media: Media) -> None:
-        await self._devices.put_out("image", media, loop=True)
-
-    async def share_video(self, media: Media, *, loop: bool) -> None:
-        await self._devices.put_out("video", media, loop=loop)
-
-    async def stop_output(self) -> None:
-        await self._devices.stop()
-
-    async def until_output_ends(self) -> None:
-        await self._devices.until_end()
-
-    async def tidy_output(self) -> None:
-        await self._devices.tidy()
 
     async def send_chat(self, text: str) -> None:
         limit = self._anchors.chat_limit
