@@ -30,6 +30,7 @@ from api.webhook_stream import webhook_stream
 from core.accounts.models import Team
 from core.errors import BadInput, Issue
 from core.ids import new_id, parse_id
+from core.network.addresses import check_url
 from core.webhooks import ledger
 from core.webhooks.events import EventName
 from core.webhooks.models import Delivery
@@ -166,19 +167,30 @@ async def listen(
 async def settings(member: MemberDep, services: ServicesDep) -> WebhookSettings:
     """What the team's webhooks are like where a job does not say."""
     async with services.database.begin() as session:
-        team = await session.get_one(Team, member.team_id)
-    return WebhookSettings(version=1 if team.webhook_version == 1 else 2)
+        return WebhookSettings.of(await session.get_one(Team, member.team_id))
 
 
 @router.put("/settings/webhooks", operation_id="setWebhookSettings")
 async def change_settings(
     body: WebhookSettingsIn, member: MemberDep, services: ServicesDep
 ) -> WebhookSettings:
-    """Choose the version for jobs that name none; those that exist keep theirs."""
+    """Choose address, events and version for jobs that name no address; others keep theirs."""
+    if body.on_finalize is not None:
+        await check_url(
+            body.on_finalize,
+            services.settings.trusted_origins,
+            path=("onFinalize",),
+            resolver=services.resolver,
+        )
     async with services.database.begin() as session:
         team = await session.get_one(Team, member.team_id, with_for_update=True)
-        team.webhook_version = body.version
-    return WebhookSettings(version=body.version)
+        if body.version is not None:
+            team.webhook_version = body.version
+        if "on_finalize" in body.model_fields_set:
+            team.webhook_url = body.on_finalize
+        if "events" in body.model_fields_set:
+            team.webhook_events = list(body.events) if body.events is not None else None
+        return WebhookSettings.of(team)
 
 
 def _until(body: ReplayIn, now: datetime) -> datetime:

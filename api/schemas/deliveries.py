@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from api.schemas.wire import MomentIn, MomentOut, Request, Response
+from core.accounts.models import Team
 from core.webhooks.events import EventName
 from core.webhooks.models import Delivery, DeliveryAttempt, DeliveryStatus
 
@@ -118,10 +119,36 @@ class StreamedDelivery(Response):
 
 
 class WebhookSettings(Response):
-    """`version` is what jobs get that name none of their own (WH-13)."""
+    """What jobs get that name none of their own (WH-13), such as those of invites.
+
+    `events` null: all of them.
+    """
 
     version: Literal[1, 2]
+    on_finalize: str | None
+    events: list[EventName] | None
+
+    @classmethod
+    def of(cls, team: Team) -> WebhookSettings:
+        return cls(
+            version=1 if team.webhook_version == 1 else 2,
+            on_finalize=team.webhook_url,
+            events=[EventName(name) for name in team.webhook_events]
+            if team.webhook_events is not None
+            else None,
+        )
 
 
 class WebhookSettingsIn(Request):
-    version: Literal[1, 2]
+    """What is not sent stays as it is; null clears it."""
+
+    version: Literal[1, 2] | None = None
+    on_finalize: Annotated[str, Field(min_length=1, max_length=2048)] | None = None
+    events: list[EventName] | None = None
+
+    @field_validator("version")
+    @classmethod
+    def _a_version(cls, value: int | None) -> int | None:
+        if value is None:
+            raise ValueError("version is 1 or 2; leave it out to keep what is set.")
+        return value

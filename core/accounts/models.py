@@ -6,7 +6,7 @@ from decimal import Decimal
 from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
-from core.columns import sealed, thousandths, timestamp
+from core.columns import document, sealed, thousandths, timestamp
 
 
 class Team(SQLModel, table=True):
@@ -21,6 +21,10 @@ class Team(SQLModel, table=True):
     previous_webhook_secret: str | None = Field(default=None, sa_column=sealed(nullable=True))
     previous_secret_until: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
     webhook_version: int = 2
+    # Where the webhooks of jobs go that name no address, such as those of invites; None: nowhere.
+    webhook_url: str | None = None
+    # Names of events; None: all.
+    webhook_events: list[str] | None = Field(default=None, sa_column=document(nullable=True))
     # An agreed price instead of the list price (BL-26).
     rate_usd_per_hour: Decimal | None = Field(default=None, sa_column=thousandths(nullable=True))
     created_at: datetime = Field(sa_column=timestamp())

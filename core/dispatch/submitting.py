@@ -25,7 +25,9 @@ async def submit_job(
         Unavailable: Prefect or the database; call again, or leave it to the reconciliation.
     """
     flow_run_id = await dispatcher.submit(
-        job.id, due(job, lead_seconds, now), [job.id, job.platform, job.team_id]
+        job.id,
+        due(job, lead_seconds, now),
+        [job.id, job.platform, job.team_id, job.source],
     )
     async with database.begin() as session:
         current = await service.set_flow_run(session, job.id, flow_run_id, now=now)

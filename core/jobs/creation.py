@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core.accounts.models import Team
 from core.ids import moment_of, new_id
 from core.jobs.models import Job, Source
 from core.jobs.spec import AutoLeavePolicy, RecordingOptions, TranscriptionOptions
@@ -60,7 +61,20 @@ async def with_team_settings(session: AsyncSession, new: NewJob, settings: Setti
         session, new.team_id, livemode=new.livemode, settings=settings.storage
     )
     options = await options_for(session, new.team_id, new.transcription)
-    return replace(new, storage_id=storage_id, transcription=options)
+    webhooks = new.webhooks or await _team_webhooks(session, new.team_id)
+    return replace(new, storage_id=storage_id, transcription=options, webhooks=webhooks)
+
+
+async def _team_webhooks(session: AsyncSession, team_id: str) -> dict[str, Any] | None:
+    """The team's own address, for jobs that name none (WH-13)."""
+    team = await session.get_one(Team, team_id)
+    if team.webhook_url is None:
+        return None
+    return {
+        "onFinalize": team.webhook_url,
+        "version": team.webhook_version,
+        "events": team.webhook_events,
+    }
 
 
 async def create_job(

@@ -27,7 +27,7 @@ async def test_a_created_job_is_queued_and_has_a_flow_run(api: Api) -> None:
     assert re.fullmatch("job_[0-9A-HJKMNP-TV-Z]{26}", job["id"])
     assert (job["status"], job["platform"], job["livemode"]) == ("queued", "meet", True)
     assert api.dispatcher.submitted == {job["id"]: api.book.now}
-    assert api.dispatcher.tags[job["id"]] == [job["id"], "meet", api.book.team_id]
+    assert api.dispatcher.tags[job["id"]] == [job["id"], "meet", api.book.team_id, "api"]
     async with api.book.database.begin() as session:
         rows = await (await session.connection()).execute(text("SELECT flow_run_id FROM jobs"))
     assert rows.scalar_one() == f"run-{job['id']}"

@@ -190,10 +190,12 @@ async def test_what_cannot_be_replayed_is_refused(api: Api, body: dict[str, obje
 async def test_the_teams_version_is_that_of_jobs_which_name_none(api: Api) -> None:
     """WH-13."""
     settings = "/api/v1/settings/webhooks"
-    assert (await api.live.get(settings)).json() == {"version": 2}
-    assert (await api.live.put(settings, json={"version": 3})).status_code == 400
-    assert (await api.live.put(settings, json={"version": 1})).json() == {"version": 1}
-    assert (await api.live.get(settings)).json() == {"version": 1}
+    none = {"onFinalize": None, "events": None}
+    assert (await api.live.get(settings)).json() == {"version": 2} | none
+    for wrong in (3, None):
+        assert (await api.live.put(settings, json={"version": wrong})).status_code == 400
+    assert (await api.live.put(settings, json={"version": 1})).json() == {"version": 1} | none
+    assert (await api.live.get(settings)).json() == {"version": 1} | none
     target = {"onFinalize": "https://hooks.example/x"}
     assert (await api.create(webhooks=target))["webhooks"]["version"] == 1
     assert (await api.create(webhooks=target | {"version": 2}))["webhooks"]["version"] == 2
@@ -201,3 +203,21 @@ async def test_the_teams_version_is_that_of_jobs_which_name_none(api: Api) -> No
     fence = await api.book.take(old)
     await api.book.report(old, Event.BOT_STARTED, fence)
     assert [row.version for row in await deliveries(api, old)] == [1]
+
+
+async def test_jobs_that_name_no_address_get_the_teams(api: Api) -> None:
+    """WH-13: jobs of invites and calendars have nowhere else to get it from."""
+    settings = "/api/v1/settings/webhooks"
+    inside = await api.live.put(settings, json={"onFinalize": "https://10.0.0.1/x"})
+    assert inside.status_code == 400
+    assert inside.json()["issues"][0]["path"] == ["onFinalize"]
+    chosen = {"onFinalize": "https://hooks.example/team", "events": ["job.finalized"]}
+    answer = await api.live.put(settings, json=chosen)
+    assert answer.json() == {"version": 2} | chosen
+    assert (await api.live.put(settings, json={"version": 1})).json() == {"version": 1} | chosen
+    assert (await api.create())["webhooks"] == {"version": 1} | chosen
+    own = {"onFinalize": "https://hooks.example/own"}
+    assert (await api.create(webhooks=own))["webhooks"] == own | {"version": 1, "events": None}
+    cleared = await api.live.put(settings, json={"onFinalize": None, "events": None})
+    assert cleared.json() == {"version": 1, "onFinalize": None, "events": None}
+    assert (await api.create())["webhooks"] is None

@@ -6,21 +6,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import json
 import socket
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import uvicorn
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -29,6 +23,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from tests.replicas.common.rooms import Guest, ReplicaRoom, Scenario
 from tests.replicas.platforms import ReplicaPlatform
+from tests.support.certificates import certificate_of
 
 REPLICAS = Path(__file__).parent.parent
 
@@ -122,7 +117,7 @@ async def running_replicas(
     hosts: dict[str, ReplicaPlatform], folder: Path
 ) -> AsyncIterator[Replicas]:
     """Serve until the block is left; `hosts` maps host names to platforms."""
-    certificate, key = _certificate(folder)
+    certificate, key = certificate_of(folder, "replicas.test")
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     replicas = Replicas(listener.getsockname()[1], hosts)
@@ -150,33 +145,3 @@ async def running_replicas(
         server.should_exit = True
         await asyncio.wait([serving], timeout=5)
         listener.close()
-
-
-def _certificate(folder: Path) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "replicas.test")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=2))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
-            critical=False,
-        )
-        .sign(key, hashes.SHA256())
-    )
-    files = (folder / "replicas.crt", folder / "replicas.key")
-    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    files[1].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return files
