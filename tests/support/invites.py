@@ -57,3 +57,24 @@ def calendar(*parts: str, method: str | None = "REQUEST", lines: Sequence[str] =
     if method is not None:
         head.append(f"METHOD:{method}")
     return "\r\n".join([*head, *parts, "END:VCALENDAR", ""])
+
+
+def zone(
+    name: str,
+    winter: str,
+    summer: str | None = None,
+    begins: tuple[str, str, str] | None = None,
+    ends: tuple[str, str, str] | None = None,
+) -> str:
+    """A VTIMEZONE with rules: (month, weekday, hour by the clock before) of each change."""
+
+    def part(kind: str, old: str, new: str, when: tuple[str, str, str] | None) -> list[str]:
+        month, day, hour = when or ("1", "", "00")
+        rule = [f"RRULE:FREQ=YEARLY;BYDAY={day};BYMONTH={month}"] if when else []
+        change = [f"TZOFFSETFROM:{old}", f"TZOFFSETTO:{new}", *rule]
+        return [f"BEGIN:{kind}", f"DTSTART:1970{month:0>2}01T{hour}0000", *change, f"END:{kind}"]
+
+    lines = ["BEGIN:VTIMEZONE", f"TZID:{name}", *part("STANDARD", summer or winter, winter, ends)]
+    if summer is not None:
+        lines += part("DAYLIGHT", winter, summer, begins)
+    return "\r\n".join([*lines, "END:VTIMEZONE"])
