@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from ulid import ULID, ULIDGenerator
 
-Team = Literal["team", "usr", "key", "int", "crd", "sto", "cal", "rule", "inv"]
+Team = Literal["team", "usr", "key", "int", "crd", "sto", "cal", "rule", "cev", "inv"]
 Meeting = Literal["job", "cmd", "prt", "evt", "trn", "dlv", "rpl", "use"]
 Kind = Team | Meeting
 

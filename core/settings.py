@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, AnyHttpUrl, BaseModel, Field, HttpUrl, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from core.calendars.settings import CalendarSettings
 from core.invites.settings import IntakeSettings
 from core.prices import PriceList
 
@@ -336,6 +337,7 @@ class Settings(BaseSettings):
     lifecycle: LifecycleSettings = LifecycleSettings()
     billing: BillingSettings = BillingSettings()
     intake: IntakeSettings = IntakeSettings()
+    calendars: CalendarSettings = CalendarSettings()
     logs: LogSettings = LogSettings()
 
     @field_validator("encryption_keys", "trusted_origins", mode="before")

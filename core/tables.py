@@ -12,6 +12,13 @@ from core.billing.stripe_models import (
     StripeGrant,
     StripeNoticeSeen,
 )
+from core.calendars.models import (
+    CalendarChannel,
+    CalendarConnection,
+    CalendarEvent,
+    CalendarLogin,
+    CalendarRule,
+)
 from core.dispatch.workers import WorkerSeen
 from core.erasure.models import Erasure
 from core.idempotency import IdempotentRequest
@@ -28,6 +35,11 @@ from core.webhooks.models import Delivery, DeliveryAttempt
 __all__ = [
     "ApiKey",
     "BillingAccount",
+    "CalendarChannel",
+    "CalendarConnection",
+    "CalendarEvent",
+    "CalendarLogin",
+    "CalendarRule",
     "CliLogin",
     "CreditEntry",
     "Delivery",

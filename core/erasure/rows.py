@@ -12,6 +12,7 @@ from sqlmodel import SQLModel, col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.billing.models import UsageEvent
+from core.calendars.models import CalendarEvent
 from core.erasure.models import Erasure
 from core.idempotency import IdempotentRequest
 from core.invites.models import InvitedMeeting
@@ -31,6 +32,7 @@ ERASED: Final[tuple[type[Any], ...]] = (
     PostponedUpload,
     TranscriptRequest,
     InvitedMeeting,
+    CalendarEvent,
 )
 # Ids, moments, states and amounts: what bills and receipts rest on.
 KEPT: Final[tuple[type[SQLModel], ...]] = (Transition, UsageEvent, Erasure)

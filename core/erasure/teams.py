@@ -16,6 +16,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.accounts.login_models import CliLogin, MagicLink
 from core.accounts.models import ApiKey, LoginSession, Membership, Team, User
+from core.calendars.models import (
+    CalendarChannel,
+    CalendarConnection,
+    CalendarEvent,
+    CalendarLogin,
+    CalendarRule,
+)
 from core.errors import NotFound
 from core.invites.models import Invitation, InvitedMeeting
 from core.secrets import SecretBox
@@ -58,8 +65,19 @@ async def close_team(session: AsyncSession, team_id: str, *, now: datetime) -> d
     invited = select(Invitation.id).where(Invitation.team_id == team_id)
     await session.exec(delete(InvitedMeeting).where(col(InvitedMeeting.invitation_id).in_(invited)))
     await session.exec(delete(Invitation).where(col(Invitation.team_id) == team_id))
+    await _forget_calendars(session, team_id)
     team.name = ERASED_NAME
     return {"keys": keys.rowcount, "memberships": len(members), "people": len(lone)}
+
+
+async def _forget_calendars(session: AsyncSession, team_id: str) -> None:
+    """With their grants. What providers still tell us of them is answered that nobody is there."""
+    connected = select(CalendarConnection.id).where(CalendarConnection.team_id == team_id)
+    await session.exec(
+        delete(CalendarChannel).where(col(CalendarChannel.connection_id).in_(connected))
+    )
+    for table in (CalendarEvent, CalendarRule, CalendarLogin, CalendarConnection):
+        await session.exec(delete(table).where(col(table.team_id) == team_id))
 
 
 async def forget_secrets(session: AsyncSession, box: SecretBox, team_id: str) -> None:

@@ -11,20 +11,18 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlmodel import col, select
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core.billing import gate
-from core.errors import InvalidState
 from core.invites.links import Link, find_link
 from core.invites.models import Invitation, InvitedMeeting
 from core.invites.occurrences import SINGLE, Occurrence, counted_out, expand, is_over, repeats
+from core.invites.placing import Placing, waits
 from core.invites.reading import Series
-from core.invites.refusals import InviteRefused, Reason
-from core.jobs import service
-from core.jobs.creation import NewJob, create_job
+from core.invites.refusals import Reason
+from core.jobs.creation import NewJob
 from core.jobs.leaving import leaving_policy
-from core.jobs.lifecycle import BEFORE_ROOM, Status
+from core.jobs.lifecycle import BEFORE_ROOM
 from core.jobs.models import Job, Source
 from core.platforms.registry import DetectionContext, spec_of
 from core.secrets import SecretBox
@@ -32,8 +30,6 @@ from core.settings import Settings
 from core.texts import plain_text
 
 FARTHEST_AHEAD: Final = timedelta(days=365)
-# Names for one occurrence that was cancelled and comes back.
-MOST_RETURNS: Final = 20
 SANDBOX: Final = "sandbox"
 
 
@@ -76,6 +72,10 @@ class Planner:
     now: datetime
     # Whether meetings that have begun already are joined.
     late: bool = True
+
+    @property
+    def placing(self) -> Placing:
+        return Placing(self.session, self.box, self.settings, self.now)
 
     async def plan(self, invitation: Invitation, series: Series) -> Plan:
         """Bring the jobs of `invitation`, which is locked, to what `series` says.
@@ -161,12 +161,7 @@ class Planner:
         if not moved and job.room_url == link.detected.url:
             done.add(Action.UNCHANGED, job, one.start)
             return
-        waits = (
-            job.status is Status.QUEUED
-            and job.fence == 0
-            and job.platform == link.detected.platform
-        )
-        if waits and not await self._shared(row):
+        if waits(job, link.detected.platform) and not await self.placing.shared(job.id):
             self._change(job, row, one, link)
             done.add(Action.UPDATED, job, one.start)
             return
@@ -187,10 +182,10 @@ class Planner:
     async def _make(
         self, invitation: Invitation, row: InvitedMeeting | None, one: Occurrence, link: Link
     ) -> Change:
-        job = await self._same_meeting(invitation, one, link)
-        action = Action.UNCHANGED
-        if job is None:
-            job, action = await self._create(invitation, one, link), Action.CREATED
+        # The occurrence's original start, which stays when it is moved.
+        start = f"{one.start:%Y%m%dT%H%M%SZ}" if one.key == SINGLE else one.key
+        name = f"cal:{invitation.uid}:{start}"
+        job, created = await self.placing.job_for(self._new(invitation, one, link), one.start, name)
         if row is None:
             row = InvitedMeeting(
                 invitation_id=invitation.id, key=one.key, job_id=job.id, starts_at=one.start
@@ -198,82 +193,33 @@ class Planner:
         row.job_id, row.starts_at, row.cancelled = job.id, one.start, False
         self.session.add(row)
         await self.session.flush()
-        return Change(action, job, one.start)
+        return Change(Action.CREATED if created else Action.UNCHANGED, job, one.start)
 
-    async def _same_meeting(
-        self, invitation: Invitation, one: Occurrence, link: Link
-    ) -> Job | None:
-        """A job that another invitation of the team made for the same meeting (CAL-17)."""
-        statement = (
-            select(Job)
-            .where(
-                Job.team_id == invitation.team_id,
-                Job.room_url == link.detected.url,
-                Job.join_at == one.start,
-                Job.status == Status.QUEUED,
-                col(Job.source) != Source.API,
-            )
-            .order_by(col(Job.id))
-            .limit(1)
-        )
-        return (await self.session.exec(statement)).one_or_none()
-
-    async def _create(self, invitation: Invitation, one: Occurrence, link: Link) -> Job:
+    def _new(self, invitation: Invitation, one: Occurrence, link: Link) -> NewJob:
         platform = link.detected.platform
-        livemode = platform != SANDBOX
-        gated = self.settings.billing.gated and livemode
-        if gated and not await gate.may_dispatch(self.session, invitation.team_id):
-            raise InviteRefused(Reason.CREDIT_EXHAUSTED, gate.EXHAUSTED)
-        # The occurrence's original start, which stays when it is moved.
-        start = f"{one.start:%Y%m%dT%H%M%SZ}" if one.key == SINGLE else one.key
-        name = f"cal:{invitation.uid}:{start}"
-        for number in range(1, MOST_RETURNS + 1):
-            new = NewJob(
-                team_id=invitation.team_id,
-                livemode=livemode,
-                platform=platform,
-                driver=platform,
-                meeting_url=link.written,
-                room_url=link.detected.url,
-                display_name=self.settings.intake.bot_name,
-                region=self.settings.region,
-                external_id=name if number == 1 else f"{name}:{number}",
-                source=Source.INVITE,
-                join_at=one.start if one.start > self.now else None,
-                auto_leave=leaving_policy(None, {}, spec_of(platform).entry_delay_seconds),
-                labels=_labels(one),
-            )
-            job, created = await create_job(
-                self.session, self.box, new, now=self.now, settings=self.settings
-            )
-            if created:
-                return job
-        raise InviteRefused(Reason.CANNOT_RECORD, "The meeting was cancelled too often.")
+        return NewJob(
+            team_id=invitation.team_id,
+            livemode=platform != SANDBOX,
+            platform=platform,
+            driver=platform,
+            meeting_url=link.written,
+            room_url=link.detected.url,
+            display_name=self.settings.intake.bot_name,
+            region=self.settings.region,
+            source=Source.INVITE,
+            auto_leave=leaving_policy(None, {}, spec_of(platform).entry_delay_seconds),
+            labels=_labels(one),
+        )
 
     async def _drop(self, row: InvitedMeeting, done: Plan) -> None:
         """The meeting is not there any more: nor is its bot, unless it is in it."""
-        job = await self.session.get_one(Job, row.job_id, with_for_update=True)
-        if not await self._shared(row) and job.status in BEFORE_ROOM:
-            try:
-                job = (await service.request_cancel(self.session, job.id, now=self.now)).job
-            except InvalidState:
-                # It went on in this very moment.
-                return
+        withdrawn = await self.placing.withdraw(row.job_id)
+        if withdrawn is None:
+            return
+        job, cancelled = withdrawn
+        if cancelled:
             done.add(Action.CANCELLED, job, row.starts_at)
         row.cancelled = True
-
-    async def _shared(self, row: InvitedMeeting) -> bool:
-        statement = (
-            select(InvitedMeeting.key)
-            .where(
-                InvitedMeeting.job_id == row.job_id,
-                col(InvitedMeeting.cancelled).is_(False),
-                (col(InvitedMeeting.invitation_id) != row.invitation_id)
-                | (col(InvitedMeeting.key) != row.key),
-            )
-            .limit(1)
-        )
-        return (await self.session.exec(statement)).first() is not None
 
 
 def _labels(one: Occurrence) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import SecretStr
-from sqlalchemy import func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -16,6 +15,7 @@ from core.errors import BadInput
 from core.ids import new_id
 from core.invites.merging import cancels_all, merged, newest, with_cancelled
 from core.invites.models import Invitation
+from core.invites.placing import one_at_a_time
 from core.invites.planning import Change, Planner
 from core.invites.reading import Series, read_calendar
 from core.invites.refusals import InviteRefused, Reason
@@ -65,8 +65,7 @@ async def take_invite(
     address = responsible(sent.sender, sent.organizer, sent.proof, settings.intake)
     team_id = await team_of(session, address)
     await rate_limits.take(session, f"invites:{team_id}", settings.intake.invites, now=now)
-    # One at a time for a team: two mails on one meeting must not make two jobs.
-    await session.exec(select(func.pg_advisory_xact_lock(func.hashtext(f"invites:{team_id}"))))
+    await one_at_a_time(session, team_id)
     invitation = await _known(session, team_id, series)
     if invitation is None:
         invitation = Invitation(

@@ -26,6 +26,7 @@ from core.secrets import SecretBox
 from core.tables import metadata
 from meetbot_server.demo.receiver import Received
 from sandbox.schemas import HostAction, RoomOptions
+from tests.e2e.calendars import connect_calendar
 from tests.e2e.customer import Customer
 from tests.e2e.operator import Operator
 from tests.support.accounts import signed_in
@@ -63,6 +64,7 @@ async def told(product: RunningStack) -> AsyncIterator[Told]:
         await _webhook_secrets(person, told)
         async with _client(product, keys["live"]) as live, _client(product, keys["test"]) as test:
             planned = [await _planned(live, told), await _invited(product, told)]
+            told.secrets |= await connect_calendar(product)
             await _meeting(product, test, told)
             await _look_around(product, person, live, test, told)
             yield told
