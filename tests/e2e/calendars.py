@@ -19,7 +19,7 @@ async def connect_calendar(product: RunningStack) -> dict[str, str]:
     """One that is not synced while the stack lives; its secrets by what they are."""
     secrets = {kind: canary(kind.replace(" ", "-")) for kind in ("calendar grant", "event", "PKCE")}
     box, now = SecretBox(product.settings.encryption_keys), SystemClock().now()
-    owner = {"team_id": product.team.team_id, "livemode": True}
+    owner = {"team_id": product.team.id, "livemode": True}
     connection_id, later = new_id("cal"), now + timedelta(days=1)
     async with product.database.begin() as session:
         session.add(
