@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final, Self
 
@@ -26,25 +26,26 @@ class Event:
     Args:
         id: the provider's own, of this occurrence.
         uid: of iCalendar; the same in all calendars that have the event.
-        original_start: when it was to begin before it was moved.
+        key: when it was to begin before it was moved, as `core.invites.reading.moment_key` says it;
+            None: it does not repeat.
         people: addresses of all who are invited, the organizer and rooms not among them.
         mine: whether the connected person is its organizer.
         declined: whether the connected person is not coming.
-        parts: where its link may be, by the names of `core.invites.links`.
+        parts: where its link may be, by the names of `core.invites.links`; the first that has one.
     """
 
     id: str
     uid: str
     start: datetime
     end: datetime
-    original_start: datetime | None = None
+    key: str | None = None
     all_day: bool = False
     title: str = ""
     organizer: str | None = None
     mine: bool = False
     people: tuple[str, ...] = ()
     declined: bool = False
-    parts: Mapping[str, Any] = field(default_factory=dict)
+    parts: Sequence[Mapping[str, Any]] = ()
 
     @property
     def name(self) -> str:
@@ -52,7 +53,7 @@ class Event:
         uid = self.uid
         if len(uid) > LONGEST_UID or not uid.isprintable():
             uid = hashlib.sha256(uid.encode(errors="replace")).hexdigest()
-        return f"cal:{uid}:{moment_key(self.original_start or self.start)}"
+        return f"cal:{uid}:{self.key or moment_key(self.start)}"
 
 
 class Facts(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -19,7 +20,7 @@ async def connect_calendar(product: RunningStack) -> dict[str, str]:
     """One that is not synced while the stack lives; its secrets by what they are."""
     secrets = {kind: canary(kind.replace(" ", "-")) for kind in ("calendar grant", "event", "PKCE")}
     box, now = SecretBox(product.settings.encryption_keys), SystemClock().now()
-    owner = {"team_id": product.team.id, "livemode": True}
+    owner: dict[str, Any] = {"team_id": product.team.id, "livemode": True}
     connection_id, later = new_id("cal"), now + timedelta(days=1)
     async with product.database.begin() as session:
         session.add(
