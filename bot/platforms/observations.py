@@ -32,9 +32,13 @@ class ParticipantSeen(_Observation):
 
 
 class RosterSeen(_Observation):
-    """Everybody who is in the room now, the bot included (kind `roster`)."""
+    """Everybody who is in the room now, the bot included (kind `roster`).
+
+    Whoever is missing since the last one may have left as long ago as `left_late_ms`.
+    """
 
     participants: Annotated[list[ParticipantSeen], Field(max_length=2000)]
+    left_late_ms: Annotated[float, Field(ge=0, le=120_000)] = 0
 
 
 class OwnerSeen(_Observation):

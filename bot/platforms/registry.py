@@ -6,6 +6,7 @@ from typing import Final
 
 from bot.platforms.driver import PlatformDriver
 from bot.platforms.jitsi import JITSI_DRIVER
+from bot.platforms.meet import MEET_DRIVER
 from bot.platforms.sandbox import SANDBOX_DRIVER
 from bot.platforms.teams import TEAMS_DRIVER
 from bot.platforms.webex import WEBEX_DRIVER
@@ -16,6 +17,7 @@ from core.errors import BotFault
 DRIVERS: Final[tuple[PlatformDriver, ...]] = (
     SANDBOX_DRIVER,
     JITSI_DRIVER,
+    MEET_DRIVER,
     TEAMS_DRIVER,
     WEBEX_DRIVER,
     WHEREBY_DRIVER,

@@ -62,7 +62,6 @@ MEET: Final = PlatformSpec(
         captions=True,
         chat=True,
         host_role=True,
-        pin=True,
         screenshot=True,
         speak=True,
         show_image=True,

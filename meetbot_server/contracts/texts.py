@@ -24,6 +24,7 @@ PAGES: Final = (
     ("API", "webhooks.md", "/docs/webhooks"),
     ("API", "recordings.md", "/docs/recordings"),
     ("Overview", "transcription.md", "/docs/transcription"),
+    ("Platforms", "platforms/google-meet.md", "/docs/platforms/google-meet"),
     ("Platforms", "platforms/jitsi.md", "/docs/platforms/jitsi"),
     ("Platforms", "platforms/teams.md", "/docs/platforms/teams"),
     ("Platforms", "platforms/webex.md", "/docs/platforms/webex"),

@@ -9,6 +9,12 @@ from typing import Literal
 from core.platforms.spec import Slug
 
 
+def meeting_code(number: int) -> str:
+    """Three, four and three letters, as Google Meet's."""
+    letters = "".join(chr(97 + number // 26**place % 26) for place in range(4))
+    return f"rep-{letters}-lic"
+
+
 @dataclass(frozen=True)
 class ReplicaPlatform:
     """`url` with `{room}`; `lacks` names scenarios that the platform does not have.
@@ -80,6 +86,23 @@ REPLICAS = (
         "acme.webex.com",
         "https://acme.webex.com/meet/{room}",
         frozenset({"no door", "locked for good"}),
+    ),
+    ReplicaPlatform(
+        "meet",
+        "meet.google.com",
+        "https://meet.google.com/{room}?authuser=1",
+        # Its meetings have no passcodes, and what it says of a full one is not known.
+        frozenset(
+            {
+                "passcode",
+                "passcode missing",
+                "passcode wrong",
+                "no door",
+                "full",
+                "locked for good",
+            }
+        ),
+        named=meeting_code,
     ),
 )
 HOSTS = {one.host: one for one in REPLICAS}

@@ -12,9 +12,13 @@ const captureLegacy = new WeakSet();
 /** Transforms that the page set. @type {WeakMap<RTCRtpReceiver, unknown>} */
 const capturePageTransforms = new WeakMap();
 
+/** Other parts that look at every connection. @type {((pc: RTCPeerConnection) => void)[]} */
+const captureVisitors = [];
+
 /** @param {RTCPeerConnection} pc @param {any} configuration */
 function captureConnection(pc, configuration) {
   captureConnections.add(pc);
+  for (const visit of captureVisitors) visit(pc);
   if (configuration?.encodedInsertableStreams) captureLegacy.add(pc);
   // Ours is the first listener: the page's own may set a transform, which replaces ours.
   pc.addEventListener('track', (event) => {

@@ -70,6 +70,8 @@ class _Signs(_Data):
     within: tuple[Css, ...] = ()
     # While any of these is visible, nothing of it counts.
     unless: tuple[Css, ...] = ()
+    # Nor while any of these is said.
+    unless_text: tuple[Text, ...] = ()
     press: tuple[Locator, ...] = ()
 
     @model_validator(mode="after")
@@ -140,10 +142,11 @@ class Rows(_Data):
 class MixAt(_Data):
     """A track of all voices, known by the id of its stream, and where the page shows who speaks.
 
-    `stream` is a regular expression. `lag_ms` is how long after the voice the page shows it.
+    `stream` is a regular expression; without one, packets name their sources, and who speaks only
+    helps to tell whose these are. `lag_ms` is how long after the voice the page shows it.
     """
 
-    stream: Css
+    stream: str = Field(default="", max_length=300)
     attribution: Literal["signalling", "active-speaker", "caption-author"]
     confidence: Annotated[float, Field(ge=0, le=1)]
     lag_ms: Annotated[int, Field(ge=0, le=2000)] = 0

@@ -10,6 +10,7 @@ const webDocument = Math.random().toString(36).slice(2);
 const webPlatform = {
   signals: () => [],
   roster: () => null,
+  leftLateMs: () => 0,
   owners: () => [],
   voices: () => [],
   chat: () => null,
@@ -84,6 +85,7 @@ function webIsReadable(element) {
 /** @param {WebSigns} signs @param {WebReading} reading @returns {string} what fits, '' for nothing */
 function webFits(signs, reading) {
   if (signs.unless.length > 0 && webFind(signs.unless)) return '';
+  if (signs.unless_text.some((text) => reading.in(signs.within).includes(webPlain(text)))) return '';
   // The words first: they are what people read in the failure's detail (FC-02).
   if (signs.text.length > 0) {
     const words = reading.in(signs.within);

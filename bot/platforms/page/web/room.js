@@ -110,7 +110,8 @@ if (window === window.top) {
   const observeRoom = () => {
     attempt(() => {
       const participants = webPlatform.roster() ?? webReadRoster();
-      if (participants) tell('roster', 'roster', { participants });
+      const leftLateMs = webPlatform.leftLateMs();
+      if (participants) tell('roster', 'roster', { participants, leftLateMs });
     });
     attempt(() => {
       for (const owner of webPlatform.owners()) {

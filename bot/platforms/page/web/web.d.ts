@@ -7,6 +7,7 @@ interface WebSigns {
   signal: readonly string[];
   within: readonly string[];
   unless: readonly string[];
+  unless_text: readonly string[];
   press: readonly string[];
 }
 
@@ -52,6 +53,8 @@ interface WebPlatform {
   /** What the client says about itself, for the `signal` of rules. */
   signals(): string[];
   roster(): Json[] | null;
+  /** How long before the roster said so somebody may have left, ms; 0: it says so at once. */
+  leftLateMs(): number;
   owners(): Json[];
   /** Whose the contributing sources of received audio are. */
   voices(): Json[];
