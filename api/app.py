@@ -27,6 +27,7 @@ from api.routes import (
     cli_auth,
     documents,
     events,
+    evidence,
     health,
     ingest,
     integrations,
@@ -158,6 +159,7 @@ def create_app(
     for part in (
         jobs,
         events,
+        evidence,
         transcripts,
         recordings,
         verbs,

@@ -10,10 +10,12 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from api.schemas.jobs import EvidenceLink, JobEvidence
 from api.schemas.recordings import MediaOut, RecordingDetail, fields_of
 from core.clock import Clock
 from core.errors import ObjectMissing, StorageError
 from core.jobs.models import Job
+from core.recordings.evidence import EvidenceFile, evidence_key
 from core.recordings.manifest import MANIFEST_NAME, Manifest, Track, local_audio_name
 from core.storage.base import Storage
 
@@ -40,6 +42,25 @@ def detail(job: Job, storage: Storage, clock: Clock) -> RecordingDetail:
     shown: dict[str, Any] = json.loads(content)
     media = [*reader.tracks(manifest), *reader.texts(manifest)]
     return RecordingDetail.model_validate(fields_of(job) | {"manifest": shown, "media": media})
+
+
+def evidence(job: Job, storage: Storage, clock: Clock) -> JobEvidence:
+    """What the page of a job's meeting showed, with links."""
+    expires = clock.now() + timedelta(seconds=LINK_SECONDS)
+    files = [EvidenceFile.model_validate(file) for file in job.evidence or ()]
+    return JobEvidence(
+        data=[
+            EvidenceLink(
+                name=file.name,
+                mime_type=file.mime_type,
+                bytes=file.bytes,
+                uri=file.uri,
+                url=storage.link(evidence_key(job.id, file.name), LINK_SECONDS),
+                url_expires_at=expires,
+            )
+            for file in files
+        ]
+    )
 
 
 class _Reader:

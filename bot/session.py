@@ -337,7 +337,7 @@ class MeetingSession:
                 return self._ending
             self._observer.finish()
             _, stopped = await asyncio.gather(
-                self._visit.leave(), self._recorder.stop(ending.exit_reason), return_exceptions=True
+                self._go(ending), self._recorder.stop(ending.exit_reason), return_exceptions=True
             )
             if isinstance(stopped, MeetingError) and ending.failure is None:
                 ending = Ending(ExitReason.ERROR, stopped, ending.cancelled)
@@ -349,6 +349,13 @@ class MeetingSession:
             self._ending = ending
             await self._tell_the_rest(ending)
             return ending
+
+    async def _go(self, ending: Ending) -> None:
+        """Out of the room; what it showed is kept when it is why the bot goes."""
+        wrong = ending.failure is not None and ending.exit_reason is not ExitReason.ENTRY_DELAY
+        if wrong and self._visit.room is not None:
+            await self._visit.keep_evidence("stay")
+        await self._visit.leave()
 
     def _note_ending(self, ending: Ending) -> None:
         """What the next attempt delivers says how it ended, should this one die now."""

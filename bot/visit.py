@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 from playwright.async_api import Error, Page
@@ -20,12 +19,13 @@ from bot.browser.launch import (
     Chromium,
 )
 from bot.capture.recorder import Recorder
-from bot.evidence import save_evidence
+from bot.evidence import MOST_SCREENS, evidence_folder, save_evidence
 from bot.joining import Joiner
 from bot.platforms.driver import DriverContext
 from bot.platforms.registry import driver_of
 from bot.platforms.room import Room, View
 from bot.racing import any_set, first_of
+from bot.redacting import secrets_in
 from core.errors import BotFault, BrowserFailed, MeetingError, UnknownScreen
 from core.jobs.spec import JobSpec
 from core.network.addresses import is_trusted
@@ -61,7 +61,7 @@ class Visit:
         self._launching: asyncio.Task[None] | None = None
         # Its page was loaded ahead of the meeting.
         self._door: Room | None = None
-        self._attempts = 0
+        self._screens = 0
 
     def make_ready(self, *, early: bool) -> None:
         """Start the browser in the background: it takes a second.
@@ -89,7 +89,6 @@ class Visit:
         Raises:
             MeetingError: what kept the bot out; it may still be at the door.
         """
-        self._attempts += 1
         self._check_browser_may_go_there()
         driver_of(self._spec.driver)
         launching, self._launching = self._launching, None
@@ -102,10 +101,35 @@ class Visit:
             await first_of(
                 _until_browser_dies(chromium), joiner.enter(self.room, opened=room is not None)
             )
-        except UnknownScreen as error:
-            if self.page is None:
-                raise
-            raise await self._with_evidence(error, self.page) from error
+        except MeetingError as error:
+            files = await self.keep_evidence("join")
+            if files and isinstance(error, UnknownScreen):
+                message = f"{error.message} Evidence: {', '.join(files)}."
+                raise UnknownScreen(message) from error
+            raise
+
+    async def keep_evidence(self, when: str) -> tuple[str, ...]:
+        """Save what the page shows now; the names of the files, none where there is no page.
+
+        Never raises for what the page does: it is asked because something is wrong already.
+        """
+        page, chromium = self.page, self.chromium
+        shows = page is not None and page.url.startswith(("http://", "https://"))
+        if page is None or not shows or chromium is None or not chromium.alive:
+            return ()
+        if chromium.crashed.is_set() or self._screens >= MOST_SCREENS:
+            return ()
+        self._screens += 1
+        folder = evidence_folder(self._settings.work_dir / self._spec.job_id)
+        name = f"{when}-{self._spec.fence}-{self._screens}"
+        password = self._spec.meeting_password
+        secrets = {password.get_secret_value()} if password is not None else set()
+        secrets |= secrets_in((self._spec.meeting_url, self._spec.room_url))
+        try:
+            return await save_evidence(page, folder, name, secrets)
+        except OSError as error:
+            log.warning("Evidence of the page could not be kept: %s", error)
+            return ()
 
     async def _open_door(self, chromium: Chromium) -> Room | None:
         """The page that was loaded ahead, when it is still good for joining."""
@@ -175,12 +199,6 @@ class Visit:
             )
             self.chromium = await browser.__aenter__()
         return self.chromium
-
-    async def _with_evidence(self, error: UnknownScreen, page: Page) -> UnknownScreen:
-        folder: Path = self._settings.work_dir / self._spec.job_id / "evidence"
-        name = f"join-{self._spec.fence}-{self._attempts}"
-        files = await save_evidence(page, folder, name)
-        return UnknownScreen(f"{error.message} Evidence: {', '.join(files)}.")
 
     def _check_browser_may_go_there(self) -> None:
         """Without Chromium's own sandbox only our own and trusted pages are opened (D12)."""

@@ -138,6 +138,7 @@ async def hand_over(
             transcript=_state(outcome, transcript, failure),
             transcript_failure=None if failure is None else told(failure),
             made=made,
+            evidence=outcome.evidence,
         ),
         lambda name: storage.uri(f"{root}{name}"),
     )

@@ -152,6 +152,10 @@ class LiveView:
             lines += ["", f"**{failure.failure}**: {failure.message}"]
         if run.outcome.manifest_uri is not None:
             lines += ["", f"Manifest: `{run.outcome.manifest_uri}`"]
+        if run.outcome.evidence:
+            link = f"{api}/api/v1/jobs/{run.job_id}/evidence"
+            lines += ["", f"What the page showed ([links, over the API]({link})):", ""]
+            lines += [f"- `{file.uri}`" for file in run.outcome.evidence]
         if run.outcome.kept is not None:
             lines += ["", run.outcome.kept]
         if run.outcome.recording is not None:

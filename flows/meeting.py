@@ -17,6 +17,7 @@ from prefect import flow, runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.exceptions import Abort
+from prefect.logging import get_run_logger
 from prefect.states import Cancelled, Completed, Failed
 from prefect.tasks import Task, exponential_backoff
 
@@ -125,7 +126,11 @@ async def transcribe(job_id: str) -> str:
 )
 async def meter(job_id: str) -> str:
     """End the job: terminal status, one usage event, the last webhooks."""
-    await _run.get().meter()
+    run = _run.get()
+    await run.meter()
+    if run.outcome.evidence:
+        shown = ", ".join(file.uri for file in run.outcome.evidence)
+        get_run_logger().warning("What the meeting's page showed is kept: %s", shown)
     return job_id
 
 

@@ -16,6 +16,7 @@ from core.errors import (
 )
 from core.jobs.failures import ExitReason
 from core.jobs.settlement import Settlement
+from core.recordings.evidence import EvidenceFile
 from core.recordings.manifest import Manifest
 from core.recordings.recording import Recording
 
@@ -44,6 +45,8 @@ class Outcome:
     transcribed: bool = False
     # The manifest does not wait for its transcript.
     transcript_later: bool = False
+    # In storage already.
+    evidence: tuple[EvidenceFile, ...] = ()
     # What the bucket would not let go of, in words.
     kept: str | None = None
 
@@ -101,6 +104,7 @@ class Outcome:
         self.transcribed = manifest.transcript == "ready" and made == "addon"
         self.transcript_later = manifest.transcript == "pending"
         self.manifest_uri, self.ended_at = uri, manifest.ended_at
+        self.evidence = tuple(manifest.evidence)
 
     def settlement(self) -> Settlement:
         """What the job store is told at the end."""
@@ -119,4 +123,5 @@ class Outcome:
             ended_at=self.ended_at,
             transcribed=self.transcribed,
             transcript_later=self.transcript_later,
+            evidence=self.evidence,
         )

@@ -21,11 +21,10 @@ from core.jobs import leases, service
 from core.jobs.failures import ExitReason
 from core.jobs.lifecycle import BEFORE_ROOM, IN_CALL, Event, Status
 from core.jobs.models import Job
-from core.jobs.settlement import settle
 from core.jobs.spec import JobSpec
 from core.recordings.journal import JournalError
 from core.recordings.manifest import MANIFEST_NAME
-from flows import delivery, recovery, uploads
+from flows import delivery, evidence, recovery, settling, uploads
 from flows.assignment import spec_of
 from flows.channel import DatabaseChannel
 from flows.lines import Line, open_line
@@ -222,6 +221,7 @@ class MeetingRun:
         if self.outcome.recording is not None:
             await self._still_ours()
             await delivery.upload(self.outcome.recording, self._storage)
+            self.outcome.evidence = await evidence.send(self.work_dir, self.job_id, self._storage)
 
     async def transcribe(self) -> None:
         """Transcribe, when asked to, and write the manifest; then drop the local copies.
@@ -268,15 +268,7 @@ class MeetingRun:
         resources = self._resources
         if self.outcome.discard:
             self.outcome.kept = await delivery.purge(self.work_dir, self.job_id, self._storage)
-        async with resources.database.begin() as session:
-            job = await settle(
-                session,
-                self.job_id,
-                self.outcome.settlement(),
-                now=resources.clock.now(),
-                fence=self._fence or None,
-                prices=resources.settings.billing.prices,
-            )
+        job = await settling.end(resources, self.job_id, self.outcome, fence=self._fence or None)
         self.status = job.status
         self._postman.wake()
 

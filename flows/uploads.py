@@ -39,10 +39,10 @@ from core.jobs import postponed
 from core.jobs.failures import FailureCode
 from core.jobs.models import Job
 from core.jobs.postponed import PostponedUpload
-from core.jobs.settlement import settle
+from core.recordings.evidence import EvidenceFile, evidence_key
 from core.recordings.journal import JournalError, read_journals
 from core.storage.base import Storage
-from flows import delivery
+from flows import delivery, evidence, settling
 from flows.outcome import Outcome
 from flows.resources import Resources, open_resources
 from transcription.transcript import Transcript
@@ -125,8 +125,9 @@ async def attempt(resources: Resources, job_id: str) -> bool:
         if not job.status.terminal:
             outcome = await _deliver(resources, storage, job, row)
             await _end(resources, job, outcome)
-        # Only now: whoever dies before this point finds everything where it was.
         work_dir = resources.settings.work_dir / job_id
+        files = await evidence.send(work_dir, job_id, storage)
+        # Only now: whoever dies before this point finds everything where it was.
         await delivery.discard(work_dir, job_id, storage)
     except StorageError as error:
         await _refused(resources, job_id, error.message)
@@ -134,12 +135,23 @@ async def attempt(resources: Resources, job_id: str) -> bool:
     except JournalError as error:
         log.warning("%s is lost: %s", job_id, error.message)
         await _end(resources, job, _gone(row))
+        files = ()
     except StaleAttempt as error:
         log.warning("%s was taken over: %s", job_id, error.message)
         return False
-    async with resources.database.begin() as session:
-        await postponed.forget(session, job_id)
+    await _forget(resources, job_id, storage, files)
     return True
+
+
+async def _forget(
+    resources: Resources, job_id: str, storage: Storage, files: tuple[EvidenceFile, ...]
+) -> None:
+    async with resources.database.begin() as session:
+        known = await postponed.forget(session, job_id, files)
+    if not known and files:
+        # Erased meanwhile, by somebody who did not see these any more (MF-22).
+        keys = [evidence_key(job_id, file.name) for file in files]
+        await asyncio.to_thread(storage.delete, keys)
 
 
 async def _deliver(
@@ -152,6 +164,7 @@ async def _deliver(
     recording = await delivery.finalize(work_dir, job.id)
     outcome.recording, outcome.ended_at = recording, recording.ended_at
     await delivery.upload(recording, storage)
+    outcome.evidence = await evidence.send(work_dir, job.id, storage)
     transcript: Transcript | None = None
     silence: TranscriptionError | None = None
     try:
@@ -164,15 +177,7 @@ async def _deliver(
 
 async def _end(resources: Resources, job: Job, outcome: Outcome) -> None:
     """Status, usage and webhooks in one transaction, so that they follow exactly once."""
-    async with resources.database.begin() as session:
-        await settle(
-            session,
-            job.id,
-            outcome.settlement(),
-            now=_now(resources),
-            fence=job.fence,
-            prices=resources.settings.billing.prices,
-        )
+    await settling.settled(resources, job.id, outcome, fence=job.fence)
     await resources.courier.deliver_job(job.id)
 
 

@@ -14,6 +14,7 @@ from core.jobs.models import Job, JobCommand, Source
 from core.jobs.service import LiveProgress
 from core.jobs.spec import VideoChoice
 from core.jobs.verbs import Verb
+from core.recordings.evidence import EvidenceFile
 from core.webhooks.events import EventName
 
 
@@ -43,11 +44,24 @@ class TranscriptionOut(Response):
     wait: bool
 
 
+class EvidenceOut(Response):
+    """An object that shows why a bot was kept out or thrown out; it lies with the recording.
+
+    `name` says when: `join-<attempt>-<screen>` at the door, `stay-…` in the room.
+    """
+
+    name: str
+    mime_type: str
+    bytes: int
+    uri: str
+
+
 class JobOut(Response):
     """A job. `url`, `failureCode` and `failure_reason` mirror the field before them.
 
     `attempt` counts the bot processes that were started for it; `progress` is what the bot said
-    last while it recorded.
+    last while it recorded. `evidence` names what its page showed when something was wrong;
+    `/evidence` has links to it.
     """
 
     id: str
@@ -79,6 +93,7 @@ class JobOut(Response):
     failure_detail: str | None = Field(alias="failure_detail")
     failure_reason: str | None = Field(alias="failure_reason")
     adapter_error: str | None
+    evidence: list[EvidenceOut]
     attempt: int
     progress: LiveProgress | None
     region: str
@@ -102,6 +117,7 @@ class JobOut(Response):
                 "failureCode": columns["failure_code"],
                 "failure_reason": columns["failure_detail"],
                 "attempt": max(1, columns["fence"]),
+                "evidence": _evidence(columns["evidence"]),
             }
         )
 
@@ -110,10 +126,31 @@ class JobOut(Response):
 _SAME = tuple(
     name
     for name in JobOut.model_fields
-    if name not in {"url", "metadata", "failure_code_mirror", "failure_reason", "attempt"}
+    if name
+    not in {"url", "metadata", "failure_code_mirror", "failure_reason", "attempt", "evidence"}
 )
 # What a `JobOut` is made of, for queries that read no more.
-COLUMNS: Final = (*_SAME, "labels", "fence")
+COLUMNS: Final = (*_SAME, "labels", "fence", "evidence")
+
+
+def _evidence(column: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+    """Of the column, what is told."""
+    return [
+        EvidenceFile.model_validate(file).model_dump(exclude={"sha256"}) for file in column or ()
+    ]
+
+
+class EvidenceLink(EvidenceOut):
+    """With a link to it, good for a plain GET until `urlExpiresAt`."""
+
+    url: str
+    url_expires_at: MomentOut
+
+
+class JobEvidence(Response):
+    """All evidence of a job, in order of name."""
+
+    data: list[EvidenceLink]
 
 
 class JobsPage(Response):

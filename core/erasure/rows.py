@@ -48,6 +48,7 @@ BLANK: Final[dict[str, Any]] = {
     "failure_detail": None,
     "adapter_error": None,
     "manifest_uri": None,
+    "evidence": None,
 }
 
 

@@ -97,6 +97,8 @@ class Job(SQLModel, table=True):
     failure_detail: str | None = None
     adapter_error: str | None = None
     manifest_uri: str | None = None
+    # Objects that show why, of `core.recordings.evidence.EvidenceFile`.
+    evidence: list[dict[str, Any]] | None = Field(default=None, sa_column=document(nullable=True))
     billed: bool | None = None
     hours_billed: Decimal | None = Field(default=None, sa_column=thousandths(nullable=True))
     amount_usd: Decimal | None = Field(default=None, sa_column=thousandths(nullable=True))

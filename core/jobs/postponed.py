@@ -21,6 +21,7 @@ from core.jobs.models import Job
 from core.jobs.rows import locked_job
 from core.jobs.settlement import Settlement, settle
 from core.jobs.transitions import move
+from core.recordings.evidence import EvidenceFile, as_column
 from core.texts import plain_text
 
 # Attempts follow each other at twice the wait of the last one, up to this.
@@ -105,6 +106,34 @@ async def postpone(
     return row
 
 
+async def postpone_evidence(
+    session: AsyncSession,
+    job: Job,
+    *,
+    machine: str,
+    error: str,
+    keep_seconds: float,
+    now: datetime,
+) -> None:
+    """Leave the evidence of a job that has just ended to later attempts; the job is over as it is.
+
+    Args:
+        job: ended in this transaction.
+    """
+    if await session.get(PostponedUpload, job.id) is None:
+        session.add(
+            PostponedUpload(
+                job_id=job.id,
+                machine=machine,
+                since=now,
+                until=now + timedelta(seconds=keep_seconds),
+                next_attempt_at=now + FIRST_WAIT,
+                last_error=plain_text(error, 2000),
+                exit_reason=job.exit_reason or ExitReason.ERROR,
+            )
+        )
+
+
 async def take(session: AsyncSession, job_id: str) -> tuple[Job, PostponedUpload] | None:
     """The job and its row for a new attempt with a number of its own; None when it was given up.
 
@@ -161,11 +190,18 @@ async def refused_again(session: AsyncSession, job_id: str, error: str, *, now: 
     row.next_attempt_at = now + min(wait, LONGEST_WAIT)
 
 
-async def forget(session: AsyncSession, job_id: str) -> None:
-    """The recording is delivered and its files are gone."""
+async def forget(session: AsyncSession, job_id: str, evidence: Sequence[EvidenceFile] = ()) -> bool:
+    """The recording is delivered, with `evidence`, and its files are gone.
+
+    False when somebody else has ended the wait meanwhile: the job was erased, or given up.
+    """
+    job = await locked_job(session, job_id)
     row = await session.get(PostponedUpload, job_id)
-    if row is not None:
-        await session.delete(row)
+    if row is None:
+        return False
+    job.evidence = as_column(evidence) or job.evidence
+    await session.delete(row)
+    return True
 
 
 async def give_up(session: AsyncSession, *, now: datetime, limit: int) -> Sequence[str]:

@@ -24,6 +24,7 @@ from core.jobs.spec import TranscriptionOptions
 from core.jobs.transitions import move
 from core.jobs.verbs import Outcome
 from core.prices import PriceList, Prices
+from core.recordings.evidence import EvidenceFile, as_column
 from core.texts import plain_text
 from core.transcripts.requests import request_transcript
 from core.webhooks.events import EventName
@@ -37,8 +38,8 @@ class Settlement:
     """How a job ended. `failure_code` makes it failed, `cancelled` cancelled, else completed.
 
     `recorded_seconds` is None when no recording was ever begun; `manifest_uri` when none was
-    written. `transcribed` says that our add-on made a transcript, `transcript_later` that one is
-    to be made now that the job is over (D18).
+    written. `evidence` is in storage already. `transcribed` says that our add-on made a
+    transcript, `transcript_later` that one is to be made now that the job is over (D18).
     """
 
     exit_reason: ExitReason
@@ -51,6 +52,7 @@ class Settlement:
     ended_at: datetime | None = None
     transcribed: bool = False
     transcript_later: bool = False
+    evidence: tuple[EvidenceFile, ...] = ()
 
     @property
     def event(self) -> Event:
@@ -160,6 +162,7 @@ def _record(job: Job, settlement: Settlement, outcome: Charge) -> None:
     job.failure_detail = _plain(settlement.failure_detail)
     job.adapter_error = _plain(settlement.adapter_error)
     job.manifest_uri = settlement.manifest_uri
+    job.evidence = as_column(settlement.evidence)
     job.duration_seconds = outcome.seconds
     job.billed = outcome.billed
     job.hours_billed = outcome.hours_billed

@@ -19,6 +19,7 @@ from pydantic.alias_generators import to_camel
 
 from core.clock import rfc3339
 from core.jobs.failures import ExitReason, FailureCode
+from core.recordings.evidence import EvidenceFile
 from core.recordings.recording import (
     Attribution,
     Isolation,
@@ -171,6 +172,8 @@ class Manifest(_Part):
     pauses: list[ManifestSpan]
     gaps: list[ManifestSpan]
     events: list[ManifestEvent]
+    # What pages showed that kept the bot out or threw it out; empty when all went well.
+    evidence: list[EvidenceFile] = []
 
     def to_json(self) -> bytes:
         """The bytes of `manifest.json`."""
@@ -193,6 +196,7 @@ class ManifestFacts:
     transcript: TranscriptState = "off"
     transcript_failure: str | None = None
     made: ManifestTranscript | None = None
+    evidence: tuple[EvidenceFile, ...] = ()
     # The names of transcript.json and transcript.vtt are fixed; these texts exist in storage.
     texts: frozenset[str] = field(default_factory=frozenset)
 
@@ -245,6 +249,7 @@ def build_manifest(
             )
             for entry in recording.roster
         ],
+        evidence=list(facts.evidence),
     )
 
 

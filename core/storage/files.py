@@ -24,10 +24,13 @@ from core.storage.local import CHUNK, open_inside
 
 RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 MEDIA_TYPES: Final = {
+    # Documents of meeting pages are read, not opened.
+    ".html": "text/plain",
     ".json": "application/json",
     ".jsonl": "application/x-ndjson",
     ".ogg": "audio/ogg",
     ".png": "image/png",
+    ".txt": "text/plain",
     ".vtt": "text/vtt",
     ".webm": "video/webm",
 }

@@ -109,6 +109,7 @@ EXAMPLES: Final[Mapping[tuple[str, str], Example]] = {
     ("GET", "/api/v1/jobs/{id}"): _OF_A_JOB,
     ("DELETE", "/api/v1/jobs/{id}"): _OF_A_JOB,
     ("GET", "/api/v1/jobs/{id}/events"): _OF_A_JOB,
+    ("GET", "/api/v1/jobs/{id}/evidence"): _OF_A_JOB,
     ("POST", "/api/v1/jobs/{id}/leave-call"): _OF_A_JOB,
     ("POST", "/api/v1/jobs/{id}/request-recording-permission"): _OF_A_JOB,
     **{("POST", f"/api/v1/jobs/{{id}}/{verb}-recording"): _OF_A_JOB for verb in _VERBS},

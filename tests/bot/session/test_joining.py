@@ -248,15 +248,17 @@ async def test_a_server_error_is_worth_another_attempt(
 async def test_a_page_that_nobody_knows_leaves_evidence(
     senders: Senders, odd_server: Callable[[str, str], str]
 ) -> None:
-    origin = odd_server("200 OK", "<h1>Something else</h1>")
+    origin = odd_server("200 OK", "<h1>Something else</h1><script>let key='secret'</script>")
     sent = await senders.send(
         room_url=f"{origin}/r/x?t=secret", origin=origin, bot={"join_timeout_seconds": 1}
     )
     error = await failure(sent)
     assert isinstance(error, UnknownScreen)
     evidence = sent.work_dir / "evidence"
-    assert "Something else" in (evidence / "join-1-1.html").read_text()
-    assert (evidence / "join-1-1.url.txt").read_text() == f"{origin}/r/x\n"
+    document = (evidence / "join-1-1.html").read_text()
+    assert "Something else" in document
+    assert "secret" not in document
+    assert (evidence / "join-1-1.url.txt").read_text() == f"{origin}/r/x?t=[redacted]\n"
     assert (evidence / "join-1-1.png").read_bytes().startswith(b"\x89PNG")
     assert "join-1-1.png" in error.message
 

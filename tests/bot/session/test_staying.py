@@ -111,6 +111,8 @@ async def test_being_removed_fails_with_the_pages_words(
     assert isinstance(ending.failure, RemovedFromMeeting)
     assert "removed you" in ending.failure.message
     assert recorded(sent).exit_reason is ExitReason.KICKED
+    evidence = sent.work_dir / "evidence"
+    assert {path.name for path in evidence.iterdir()} >= {"stay-1-1.png", "stay-1-1.html"}
 
 
 async def test_the_end_of_the_meeting_completes(senders: Senders, client: SandboxClient) -> None:

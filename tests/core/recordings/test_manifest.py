@@ -126,12 +126,13 @@ def test_the_top_level_has_exactly_the_promised_fields() -> None:
             "chatUri": PREFIX + "chat.jsonl",
             "pauses": [],
             "gaps": [{"startMs": 1000, "endMs": 6000, "reason": "rejoining"}],
+            "evidence": [],
         }
         == manifest
     )
     lists = {"participants", "speakers", "artifacts", "tracks", "events"}
     assert lists < set(manifest)
-    assert len(manifest) == 18 + len(lists)
+    assert len(manifest) == 19 + len(lists)
 
 
 def test_people_appear_twice_in_one_order_and_the_bot_not_at_all() -> None:
