@@ -37,6 +37,8 @@ V = TypeVar("V")
 MAX_PENDING: Final = 2000
 # Chat that was written long before the meeting, or in the future, gets our own time.
 _CHAT_AGE: Final = timedelta(days=1)
+# How old a sign of somebody's speaking may be by the page's own clock.
+_SIGN_AGE_MS: Final = 5_000.0
 
 
 @dataclass
@@ -183,7 +185,9 @@ class RoomObserver:
     def _speaking(self, seen: SpeakingSeen) -> None:
         participant = self.roster.find(seen.platform_id)
         if participant is not None and not participant.is_bot:
-            at_ms = self._recorder.now_ms() - seen.lag_ms
+            now = self._recorder.now_ms()
+            shown = now if seen.at_ms is None else min(max(seen.at_ms, now - _SIGN_AGE_MS), now)
+            at_ms = shown - seen.lag_ms
             self._recorder.voices.speaks(participant.id, at_ms, speaking=seen.speaking)
 
     def _chat(self, seen: ChatSeen) -> None:

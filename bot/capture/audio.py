@@ -87,7 +87,9 @@ class AudioRecorder:
         due = [
             (packet, track.track_id)
             for track in self._tracks.values()
-            for packet in track.pop(now_ms, everything=everything)
+            for packet in track.pop(
+                now_ms - self.mixes.wait_ms(track.track_id), everything=everything
+            )
         ]
         # In order of time, because one person may have several tracks.
         due.sort(key=lambda item: item[0].at_ms)

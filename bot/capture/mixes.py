@@ -2,14 +2,16 @@
 
 A server either sends those who speak on a few tracks in turn (Meet: three of them) or mixes all
 voices into one (Teams). Two things tell them apart: the contributing sources (CSRC) that the mixer
-writes into each packet's header, and what the page says about who is speaking. A packet goes to
-everybody whose voice is in it; where a mix holds two voices, both files hold both.
+writes into each packet's header, and what the page says about who is speaking. Headers are exact
+about who began, and name people for seconds after they have stopped; the page knows who stopped,
+and shows it late. In a mix both are heard. A packet goes to everybody whose voice is in it; where a
+mix holds two voices, both files hold both.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,6 +21,13 @@ from bot.capture.audio_track import Packet
 # A header has room for fifteen; a page could send more names than there are people.
 MAX_SOURCES: Final = 2000
 MAX_SPEECHES: Final = 200
+# A page shows who speaks sooner or later than it says: a sound that nobody is shown for belongs to
+# whoever is shown next to it in time.
+NEAR_MS: Final = 700.0
+# A source that was not named for so long and is again has just begun to speak.
+_GAP_MS: Final = 100.0
+# How much later than other tracks a mix is written, so that its signs are there by then.
+MIX_WAIT_MS: Final = 1000.0
 # Virtual tracks get numbers of their own, far from those of real ones.
 _FIRST: Final = 1_000_000
 
@@ -52,6 +61,10 @@ class Mixes:
         # To whom the last packet of each real track went.
         self._last: dict[int, frozenset[str]] = {}
         self._numbers: dict[str, int] = {}
+        # When each source was last named in a mix, and since when without a gap.
+        self._heard: dict[int, _Speech] = {}
+        # People of whom a source is known.
+        self._named: frozenset[str] = frozenset()
 
     def own(self, owner: SourceOwner) -> bool:
         """Take a claim about a source; False when it changes nothing."""
@@ -59,7 +72,17 @@ class Mixes:
         if known == owner or (known is None and len(self._owners) >= MAX_SOURCES):
             return False
         self._owners[owner.csrc] = owner
+        people = (one.participant_id for one in self._owners.values())
+        self._named = frozenset(one for one in people if one is not None)
         return True
+
+    def names(self, participant_id: str) -> bool:
+        """Whether a source of this person is known."""
+        return participant_id in self._named
+
+    def wait_ms(self, track_id: str) -> float:
+        """How much longer a track is held than one that is somebody's own."""
+        return MIX_WAIT_MS if track_id in self._mixes else 0.0
 
     def declare(self, mix: Mix) -> bool:
         """A track holds whoever is speaking; False when that was known, or is too much."""
@@ -83,27 +106,61 @@ class Mixes:
 
     def shares(self, packet: Packet, track_id: str) -> Iterator[Share]:
         """The packet for each voice in it; none where nobody speaks."""
-        voices = dict(self._voices(packet, track_id))
+        voices = self._voices(packet, track_id)
         before = self._last.get(packet.track, frozenset())
         self._last[packet.track] = frozenset(voices)
         for key, participant_id in voices.items():
             yield Share(key, participant_id, self._piece(packet, key, goes_on=key in before))
 
-    def _voices(self, packet: Packet, track_id: str) -> Iterator[tuple[str, str | None]]:
-        if packet.csrcs:
-            self._sourced.add(track_id)
-            heard: set[str] = set()
-            for csrc in packet.csrcs:
-                owner = self._owners.get(csrc)
-                if owner is None:
-                    yield source_key(csrc), None
-                elif owner.participant_id is not None and owner.participant_id not in heard:
-                    heard.add(owner.participant_id)
-                    yield source_key(csrc), owner.participant_id
-        elif track_id in self._mixes:
-            for participant_id, said in self._speeches.items():
-                if any(_covers(speech, packet.at_ms) for speech in reversed(said)):
-                    yield f"voice:{participant_id}", participant_id
+    def _voices(self, packet: Packet, track_id: str) -> Mapping[str, str | None]:
+        """Whose voices the packet holds, by the key of each; None for a source of nobody known."""
+        mixed = track_id in self._mixes
+        if not packet.csrcs:
+            shown = self._shown(packet.at_ms, self._speeches) if mixed else ()
+            return {f"voice:{one}": one for one in shown}
+        self._sourced.add(track_id)
+        named: dict[str, str] = {}
+        begun: set[str] = set()
+        unknown: list[int] = []
+        for csrc in packet.csrcs:
+            owner = self._owners.get(csrc)
+            if owner is None:
+                unknown.append(csrc)
+            elif owner.participant_id is not None:
+                named.setdefault(owner.participant_id, source_key(csrc))
+                mixed = mixed or owner.isolation == "mixed-gated"
+                if self._begins(csrc, packet.at_ms):
+                    begun.add(owner.participant_id)
+        # An unknown source may be of anybody who has none yet.
+        others = self._speeches.keys() - self._named if unknown and mixed else frozenset()
+        shown = self._shown(packet.at_ms, [*named, *sorted(others)]) if mixed else ()
+        if mixed and self._speeches and (shown or begun):
+            shown = [*shown, *sorted(begun.difference(shown))]
+            return {named.get(one, f"voice:{one}"): one for one in shown}
+        voices: dict[str, str | None] = {key: one for one, key in named.items()}
+        return voices | {source_key(csrc): None for csrc in unknown}
+
+    def _begins(self, csrc: int, moment_ms: float) -> bool:
+        """Whether a source has come into the headers just now: then its sign may still be on its
+        way."""
+        heard = self._heard.setdefault(csrc, _Speech(moment_ms, moment_ms))
+        if moment_ms - (heard.end_ms or 0.0) > _GAP_MS:
+            heard.start_ms = moment_ms
+        heard.end_ms = moment_ms
+        return moment_ms - heard.start_ms < NEAR_MS
+
+    def _shown(self, moment_ms: float, among: Collection[str]) -> Collection[str]:
+        """Who of them is shown to speak, or is next to it; none where there is no sign at all."""
+        apart = {
+            one: min(_apart(speech, moment_ms) for speech in self._speeches[one])
+            for one in among
+            if self._speeches.get(one)
+        }
+        speaking = [one for one, distance in apart.items() if distance == 0]
+        if speaking or not apart:
+            return speaking
+        nearest = min(apart, key=lambda one: apart[one])
+        return [nearest] if apart[nearest] <= NEAR_MS else []
 
     def _piece(self, packet: Packet, key: str, *, goes_on: bool) -> Packet:
         """The packet as one of a track that is this voice's alone, whichever it came by."""
@@ -119,5 +176,8 @@ def source_key(csrc: int) -> str:
     return f"csrc:{csrc}"
 
 
-def _covers(speech: _Speech, moment_ms: float) -> bool:
-    return speech.start_ms <= moment_ms and (speech.end_ms is None or moment_ms < speech.end_ms)
+def _apart(speech: _Speech, moment_ms: float) -> float:
+    """How far a moment is from a speech, in ms; 0 within it."""
+    if moment_ms < speech.start_ms:
+        return speech.start_ms - moment_ms
+    return 0.0 if speech.end_ms is None else max(0.0, moment_ms - speech.end_ms)

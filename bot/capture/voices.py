@@ -74,6 +74,9 @@ class Voices:
         mix = self._mix
         if not speaking or mix is None or (participant_id, mix) in self._gated:
             return
+        # Headers say it better, and the page's signs only help.
+        if self._audio.mixes.names(participant_id):
+            return
         self._gated.add((participant_id, mix))
         with self._guard():
             self._write(

@@ -70,10 +70,14 @@ class MixSeen(_Observation):
 
 
 class SpeakingSeen(_Observation):
-    """Somebody began or stopped to speak (kind `speaking`), `lag_ms` before the page showed it."""
+    """Somebody began or stopped to speak (kind `speaking`), `lag_ms` before the page showed it.
+
+    `at_ms`: when the page showed it, since 1970; None for now.
+    """
 
     platform_id: PlatformId
     speaking: bool
+    at_ms: float | None = None
     lag_ms: Annotated[float, Field(ge=0, le=2000)] = 0
 
 

@@ -20,8 +20,9 @@ class ReplicaPlatform:
     """`url` with `{room}`; `lacks` names scenarios that the platform does not have.
 
     `named` makes the name of a room as the platform does; `in_path`: the name is the last part of
-    the path of the page that is opened. `topology` is how voices come where each has a track of
-    its own, and `stream_id` makes the id of a person's media stream.
+    the path of the page that is opened. `topology` is how voices come: each on a track of its own
+    (`mesh`, `bridge`) or all on one (`mix`); `stream_id` makes the id of a person's media stream,
+    or of the mix's.
     """
 
     slug: Slug
@@ -30,7 +31,7 @@ class ReplicaPlatform:
     lacks: frozenset[str] = field(default_factory=frozenset)
     named: Callable[[int], str] = "room{}".format
     in_path: bool = True
-    topology: Literal["mesh", "bridge"] | None = None
+    topology: Literal["mesh", "bridge", "mix"] | None = None
     stream_id: str = "stream-of-{person}"
     captions: bool = True
 
@@ -72,6 +73,8 @@ REPLICAS = (
         frozenset({"no door", "locked for good"}),
         named="2{:012}".format,
         in_path=False,
+        topology="mix",
+        stream_id="mainAudio-{person}",
     ),
     ReplicaPlatform(
         "zoom",
@@ -86,6 +89,8 @@ REPLICAS = (
         "acme.webex.com",
         "https://acme.webex.com/meet/{room}",
         frozenset({"no door", "locked for good"}),
+        topology="mix",
+        stream_id="slot-of-{person}",
     ),
     ReplicaPlatform(
         "meet",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -14,7 +14,8 @@ from sandbox.messages import Captioned, Said, Signal
 from sandbox.peer import Link, _announce_levels
 from sandbox.schemas import Utterance
 from sandbox.script import Line, Script, ScriptSource, Speaker, _lay_out, library
-from sandbox.tracks import AudioTrack, FrameClock
+from sandbox.tracks import AudioTrack, FrameClock, Sound
+from tests.replicas.common.mixing import mixed, name_sources, shown
 from tests.replicas.common.rooms import ReplicaRoom
 
 CONNECT_SECONDS = 20
@@ -22,13 +23,16 @@ CONNECT_SECONDS = 20
 LINES = (
     ("ada-close", 0.3),
     ("ben-report", 1.2),
-    ("cleo-thanks", -0.6),
-    ("ada-close", 0.3),
+    ("cleo-thanks", -0.9),
+    ("ada-close", -0.7),
 )
+# How long after the beginning a client knows whose each source of a mix is, frames.
+ROSTER_FRAMES = 100
+FIRST_SOURCE = 700_001
 
 
 def script() -> Script:
-    """A short meeting of three with an overlap."""
+    """A short meeting of three with overlaps, of a sixth of what is said."""
     lines = tuple(Line(sentence=name, pause=pause) for name, pause in LINES)
     return _lay_out("replica", ScriptSource(lines=lines, chat=(), tail=0.8))
 
@@ -43,6 +47,8 @@ class Person:
     id: str
     speaker: Speaker
     muted: bool = False
+    # Of the person's voice in a mix.
+    source: int = 0
 
 
 @dataclass
@@ -58,13 +64,18 @@ class Speakers:
         self.script = script()
         self.over = asyncio.Event()
         self._frames = FrameClock(clock)
-        self._hearing: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self.cast: dict[str, Person] = {}
         for person, (key, speaker) in zip(
             self.room.people, self.script.speakers.items(), strict=True
         ):
             person["streams"] = [self.stream_id(str(person["id"]))]
-            self.cast[key] = Person(str(person["id"]), speaker)
+            source = FIRST_SOURCE + len(self.cast)
+            self.cast[key] = Person(str(person["id"]), speaker, source=source)
+        # Those named in the header of the mix's next packet.
+        self._named: tuple[int, ...] = ()
+        # Of each person, when 20 ms of their voice went into the mix, ms since 1970.
+        self.voiced: dict[str, list[float]] = {one.id: [] for one in self.cast.values()}
         self.conductor = Conductor(
             self.script,
             self.cast,
@@ -86,12 +97,26 @@ class Speakers:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.conductor.close()
         await asyncio.gather(*(link.close() for link in self.links), return_exceptions=True)
 
     @property
     def timeline(self) -> tuple[Utterance, ...]:
         return self.conductor.timeline
+
+    async def begin(self, topology: str) -> None:
+        """Connect as the platform does, and begin to speak."""
+        match topology:
+            case "mesh":
+                await self.mesh()
+            case "bridge":
+                await self.peer_to_peer_then_bridge()
+            case "mix":
+                await self.mix()
+        self.conductor.start()
 
     async def mesh(self) -> None:
         """One connection for each person, as in small rooms."""
@@ -107,6 +132,54 @@ class Speakers:
         self.room.tell({"type": "hang-up", "connection": direct._id})
         await asyncio.gather(direct.close(), self.connect([*self.cast]))
 
+    async def mix(self) -> None:
+        """One track of all, from a server that mixes them and says in each packet whose it is."""
+        link = Link("mix", AudioTrack(self._frames, self._mixed()), None, self._send)
+        (sender,) = link._pc.getSenders()
+        sender._stream_id = self.stream_id("mix")
+        await self._open(link)
+        name_sources(sender, lambda: self._named)
+        self.conductor.start()
+        self._run(self._show())
+        self._run(self._learn_sources())
+
+    def _mixed(self) -> Callable[[int], Sound]:
+        frames = mixed(self.script)
+
+        def sound(frame: int) -> Sound:
+            position = self.conductor._position(frame)
+            self._named = ()
+            if position is None:
+                return Sound()
+            for key in self.cast:
+                # The mix is what is sent; the conductor notes who speaks in it.
+                self.conductor.sound(key, frame)
+            at_ms = self.conductor._due_ms(frame)
+            here = frames[position[1]]
+            for key in here.voices:
+                self.voiced[self.cast[key].id].append(at_ms)
+            self._named = tuple(self.cast[key].source for key in here.named)
+            return Sound(here.payload, here.level)
+
+        return sound
+
+    async def _show(self) -> None:
+        """The page's signs of who speaks."""
+        start = self.conductor._start or 0
+        for cue in shown(self.script):
+            await self._frames.until(start + cue.frame)
+            person = self.cast[cue.who]
+            name = person.speaker.display_name
+            self.room.tell({"type": "speaking", "id": person.id, "name": name, "on": cue.on})
+
+    async def _learn_sources(self) -> None:
+        await self._frames.until((self.conductor._start or 0) + ROSTER_FRAMES)
+        for person in self.cast.values():
+            for row in self.room.people:
+                if row["id"] == person.id:
+                    row["sources"] = [person.source]
+        self.room.tell({"type": "people", "people": self.room.people})
+
     async def connect(self, keys: Sequence[str]) -> Link:
         """A connection that carries the voices of these people."""
         link = Link(keys[0], self._voice(keys[0]), None, self._send)
@@ -115,10 +188,13 @@ class Speakers:
             _announce_levels(link._add(voice, "audio/opus"), voice)
         for key, sender in zip(keys, link._pc.getSenders(), strict=True):
             sender._stream_id = self.stream_id(self.cast[key].id)
+        await self._open(link)
+        return link
+
+    async def _open(self, link: Link) -> None:
         self.links.append(link)
         await link.offer()
         assert await link.wait_connected(), "the replica's media did not connect"
-        return link
 
     def _voice(self, key: str) -> AudioTrack:
         return AudioTrack(self._frames, lambda frame: self.conductor.sound(key, frame))
@@ -136,9 +212,12 @@ class Speakers:
                     connection=link._id,
                     description=dict(message["description"]),
                 )
-                task = asyncio.create_task(link.hear(signal))
-                self._hearing.add(task)
-                task.add_done_callback(self._hearing.discard)
+                self._run(link.hear(signal))
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _announce(self, message: Said | Captioned) -> None:
         if isinstance(message, Captioned):

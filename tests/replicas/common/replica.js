@@ -35,8 +35,13 @@ const replica = {
     this.on[message.type]?.(message);
   },
 
+  /** Where the client lives: some have all of theirs in a frame. */
+  view() {
+    return window;
+  },
+
   async answer({ connection, sdp, peer }) {
-    const pc = new RTCPeerConnection();
+    const pc = new (this.view().RTCPeerConnection)();
     this.connections.set(connection, pc);
     pc.ontrack = ({ track, streams }) => {
       const stream = streams[0] ?? new MediaStream([track]);

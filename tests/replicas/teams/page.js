@@ -88,9 +88,20 @@ function roster() {
   return tree;
 }
 
+/** Ids of those around whom there is an outline. */
+const speaking = new Set();
+
 function tile(person) {
-  return element('div', { 'data-stream-type': 'Video', 'data-tid': person.name }, element('span', {}, person.name));
+  const outline = element('div', { 'data-tid': 'voice-level-stream-outline' }, ' ');
+  return element(
+    'div',
+    { 'data-stream-type': 'Video', 'data-tid': person.name },
+    element('span', {}, person.name),
+    speaking.has(person.id) ? outline : null,
+  );
 }
+
+const stage = () => document.querySelector('#stage')?.replaceChildren(...replica.people.map(tile));
 
 const chat = element('div', { 'data-tid': 'chat-pane-list' });
 const captions = element('div', { 'data-tid': 'closed-caption-renderer-wrapper' });
@@ -203,12 +214,11 @@ replica.on = {
   admitted: () => show('room'),
   people: () => {
     document.querySelector('[role=tree]')?.replaceWith(roster());
-    document.querySelector('#stage')?.replaceChildren(...replica.people.map(tile));
+    stage();
   },
-  speaking: ({ name, on }) => {
-    const at = [...document.querySelectorAll('[data-stream-type]')].find((one) => one.dataset.tid === name);
-    at?.querySelector('[data-tid=voice-level-stream-outline]')?.remove();
-    if (on) at?.append(element('div', { 'data-tid': 'voice-level-stream-outline' }, ' '));
+  speaking: ({ id, on }) => {
+    speaking[on ? 'add' : 'delete'](id);
+    stage();
   },
   chat: ({ id, from, text }) => {
     const person = replica.people.find((one) => one.id === from) ?? me;

@@ -5,6 +5,7 @@ const own = { microphone: true, camera: true };
 const me = { id: 'guest-me', name: '', host: false, muted: true };
 const root = document.querySelector('#root');
 let client = root;
+replica.view = () => client.ownerDocument.defaultView;
 
 /** Everything but the first pages. */
 function frame() {
@@ -50,6 +51,9 @@ function password(...notes) {
   return element('div', { 'data-test': 'password-page' }, 'Enter the meeting password', ...arranged(input, submit), ...notes);
 }
 
+/** Ids of those with a halo. */
+const speaking = new Set();
+
 function row(person, mine) {
   return element(
     'div',
@@ -57,6 +61,7 @@ function row(person, mine) {
     element('span', { 'data-test': 'participant-name' }, `${person.name}${mine ? ' (You)' : ''}`),
     person.host ? element('span', { 'data-test': 'participant-role' }, 'Host') : null,
     person.muted ? element('span', { 'data-test': 'participant-muted' }) : null,
+    speaking.has(person.id) ? element('span', { class: 'active-speaker-halo' }, ' ') : null,
   );
 }
 
@@ -158,11 +163,9 @@ replica.on = {
   screen: ({ name }) => show(name),
   admitted: () => show('room'),
   people: () => client.querySelector("[data-test='participants-list']")?.replaceWith(roster()),
-  speaking: ({ name, on }) => {
-    const id = replica.people.find((one) => one.name === name)?.id;
-    const at = client.querySelector(`[data-participant-id='${id}']`);
-    at?.querySelector('.active-speaker-halo')?.remove();
-    if (on) at?.append(element('span', { class: 'active-speaker-halo' }, ' '));
+  speaking: ({ id, on }) => {
+    speaking[on ? 'add' : 'delete'](id);
+    replica.on.people();
   },
   chat: ({ id, from, text }) => {
     const name = replica.people.find((one) => one.id === from)?.name ?? me.name;

@@ -69,7 +69,7 @@ function webReadChat() {
     const at = Date.parse(webValue(row, list.fields.at) ?? '');
     return {
       messageId: (webValue(row, list.fields.id) || webRowId(row)).slice(0, 300),
-      platformId: webIdOf(sender),
+      platformId: webOwnerOf(row, sender),
       displayName: sender.slice(0, 1000),
       text: (webValue(row, list.fields.text) ?? '').slice(0, 10_000),
       atMs: Number.isNaN(at) ? null : at,
@@ -86,7 +86,7 @@ function webReadCaptions() {
     const name = webValue(row, list.fields.name) ?? '';
     return {
       captionId: (webValue(row, list.fields.id) || webRowId(row)).slice(0, 300),
-      platformId: webIdOf(name),
+      platformId: webOwnerOf(row, name),
       displayName: name.slice(0, 1000),
       text: (webValue(row, list.fields.text) ?? '').slice(0, 5_000),
       final: index < rows.length - 1,
@@ -114,6 +114,18 @@ function webReadSpeaking(mix) {
     .filter(webVisible)
     .map((row) => webValue(row, fields.id) || webIdOf(webValue(row, fields.name) ?? ''));
   return new Set(ids.filter((id) => id !== ''));
+}
+
+/** Whose each row is, once that was known: who has left still said it. @type {WeakMap<Element, {name: string, id: string}>} */
+const webRowOwners = new WeakMap();
+
+/** @param {Element} row @param {string} name */
+function webOwnerOf(row, name) {
+  const known = webRowOwners.get(row);
+  if (known?.name === name) return known.id;
+  const id = webIdOf(name);
+  if (id !== name) webRowOwners.set(row, { name, id });
+  return id;
 }
 
 /** Who is called so, when exactly one is; else the name itself, which belongs to nobody. @param {string} name */

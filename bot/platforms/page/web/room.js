@@ -74,65 +74,115 @@ onCommand('web.leave', async () => {
   return left !== '';
 });
 
-if (window === window.top) {
-  const tell = teller(5_000);
+const webTell = teller(5_000);
+
+/** @param {() => void} part of what is told; the others go on without it */
+function webAttempt(part) {
+  try {
+    part();
+  } catch (error) {
+    webTell('trouble', 'trouble', { detail: String(error).slice(0, 500) });
+  }
+}
+
+/** Whose the tracks of this document are; clients may keep their connections in a frame. */
+function webObserveTracks() {
+  webAttempt(() => {
+    for (const owner of webPlatform.owners()) {
+      webTell(`owner ${/** @type {any} */ (owner).trackId}`, 'owner', owner);
+    }
+  });
+  webAttempt(() => {
+    for (const voice of webPlatform.voices()) {
+      webTell(`source ${/** @type {any} */ (voice).csrc}`, 'source', voice);
+    }
+  });
+  webAttempt(() => {
+    for (const mix of WEB.mix ? webReadMixes(WEB.mix) : []) {
+      webTell(`mix ${/** @type {any} */ (mix).trackId}`, 'mix', mix);
+    }
+  });
+}
+
+/** What is shown of each person: since when, and what of it was told. @type {Map<string, {shown: boolean, since: number, told: boolean}>} */
+const webVoices = new Map();
+
+/** Tell who began and who stopped to speak, once it has been shown for long enough. */
+function webObserveSpeaking() {
+  if (!WEB.mix) return;
+  const { lag_ms: lagMs, steady_ms: steadyMs } = WEB.mix;
+  const speaking = webReadSpeaking(WEB.mix);
+  const now = captureEpochMs();
+  let unsteady = false;
+  for (const platformId of new Set([...speaking, ...webVoices.keys()])) {
+    const shown = speaking.has(platformId);
+    const voice = webVoices.get(platformId) ?? { shown: false, since: now, told: false };
+    webVoices.set(platformId, voice);
+    if (shown !== voice.shown) Object.assign(voice, { shown, since: now });
+    if (shown !== voice.told && now - voice.since >= steadyMs) {
+      voice.told = shown;
+      emit('speaking', { platformId, speaking: shown, atMs: voice.since, lagMs });
+      emit.flush();
+    }
+    unsteady ||= shown !== voice.told;
+    if (!shown && !voice.told) webVoices.delete(platformId);
+  }
+  if (unsteady) webObserveSpeakingIn(steadyMs / 2 + 10);
+}
+
+let webSpeakingSoon = false;
+
+/** @param {number} milliseconds */
+function webObserveSpeakingIn(milliseconds) {
+  if (webSpeakingSoon) return;
+  webSpeakingSoon = true;
+  setTimeout(() => {
+    webSpeakingSoon = false;
+    webAttempt(webObserveSpeaking);
+  }, milliseconds);
+}
+
+/** @type {WeakSet<Document>} */
+const webWatched = new WeakSet([document]);
+
+/** Changes inside of frames are not those of the page: there, too, signs of speaking are seen at once. */
+function webWatchFrames() {
+  if (!WEB.mix) return;
+  for (const inside of webDocuments()) {
+    if (webWatched.has(inside)) continue;
+    webWatched.add(inside);
+    const watcher = new MutationObserver(() => webObserveSpeakingIn(OBSERVE_AFTER_MS));
+    watcher.observe(inside, { subtree: true, childList: true, attributeFilter: ['class', 'style'] });
+  }
+}
+
+if (window !== window.top) {
+  setInterval(() => {
+    if (capturedTracks.length > 0) webObserveTracks();
+  }, WEB_LOOK_EVERY_MS);
+} else {
   let lookedAt = -1e9;
   let state = '';
   let told = '';
 
-  /** @param {() => void} part of what is told; the others go on without it */
-  const attempt = (part) => {
-    try {
-      part();
-    } catch (error) {
-      tell('trouble', 'trouble', { detail: String(error).slice(0, 500) });
-    }
-  };
-
-  /** @type {Set<string>} */
-  let speaking = new Set();
-
-  const observeMix = () => {
-    if (!WEB.mix) return;
-    for (const mix of webReadMixes(WEB.mix)) {
-      tell(`mix ${/** @type {any} */ (mix).trackId}`, 'mix', mix);
-    }
-    const now = webReadSpeaking(WEB.mix);
-    const lagMs = WEB.mix.lag_ms;
-    for (const platformId of new Set([...now, ...speaking])) {
-      if (now.has(platformId) !== speaking.has(platformId)) {
-        emit('speaking', { platformId, speaking: now.has(platformId), lagMs });
-      }
-    }
-    speaking = now;
-  };
-
   const observeRoom = () => {
-    attempt(() => {
+    webAttempt(() => {
       const participants = webPlatform.roster() ?? webReadRoster();
       const leftLateMs = webPlatform.leftLateMs();
-      if (participants) tell('roster', 'roster', { participants, leftLateMs });
+      if (participants) webTell('roster', 'roster', { participants, leftLateMs });
     });
-    attempt(() => {
-      for (const owner of webPlatform.owners()) {
-        tell(`owner ${/** @type {any} */ (owner).trackId}`, 'owner', owner);
-      }
-    });
-    attempt(() => webPlatform.tell?.(tell));
-    attempt(() => {
-      for (const voice of webPlatform.voices()) {
-        tell(`source ${/** @type {any} */ (voice).csrc}`, 'source', voice);
-      }
-    });
-    attempt(observeMix);
-    attempt(() => {
+    webAttempt(() => webPlatform.tell?.(webTell));
+    webObserveTracks();
+    webAttempt(webObserveSpeaking);
+    webAttempt(webWatchFrames);
+    webAttempt(() => {
       for (const message of webPlatform.chat() ?? webReadChat() ?? []) {
-        tell(`chat ${/** @type {any} */ (message).messageId}`, 'chat', message);
+        webTell(`chat ${/** @type {any} */ (message).messageId}`, 'chat', message);
       }
     });
-    attempt(() => {
+    webAttempt(() => {
       for (const caption of webPlatform.captions() ?? webReadCaptions() ?? []) {
-        tell(`caption ${/** @type {any} */ (caption).captionId}`, 'caption', caption);
+        webTell(`caption ${/** @type {any} */ (caption).captionId}`, 'caption', caption);
       }
     });
   };

@@ -32,6 +32,7 @@ interface WebMix {
   attribution: string;
   confidence: number;
   lag_ms: number;
+  steady_ms: number;
   speaking: WebRows;
 }
 

@@ -1,0 +1,81 @@
+"""How much of what was said is in the file of who said it, by the files' own sound and the script.
+
+Nothing of the code under test is asked: a file is decoded, its loud moments are laid over the
+moments at which the script's speakers spoke.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.recordings.recording import Recording
+from tests.bot.listening import RATE, decode
+
+WINDOW_MS = 20
+# Whatever is this far off in time is where it belongs: sentences begin and end within breaths.
+SLACK_MS = 100
+LOUD_DB = -45.0
+
+Moments = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Shares of time, 0-1. `right`: of the moments in which somebody speaks, those that are in a
+    file of one who does and in no file of anybody else. `kept`: of each person's own speech."""
+
+    right: float
+    kept: Mapping[str, float]
+
+    def __str__(self) -> str:
+        kept = ", ".join(f"{name} {share:.1%}" for name, share in self.kept.items())
+        return f"{self.right:.1%} given to the right speaker; kept of {kept}"
+
+
+def shares(recording: Recording, voiced: Mapping[str, Sequence[float]]) -> Shares:
+    """Compare the recording's files with what was said.
+
+    Args:
+        voiced: by platform id, when 20 ms with a person's voice were sent, ms since 1970.
+    """
+    start = recording.started_at.timestamp() * 1000
+    length = max(file.end_offset_ms for file in recording.media) // WINDOW_MS + 1
+    names = {one.platform_id: one.display_name for one in recording.participants}
+    spoken = {who: np.zeros(length, bool) for who in voiced}
+    for who, moments in voiced.items():
+        places = [round((at - start) / WINDOW_MS) for at in moments]
+        spoken[who][[place for place in places if 0 <= place < length]] = True
+    ids = {one.id: one.platform_id for one in recording.participants}
+    heard = {who: np.zeros(length, bool) for who in spoken}
+    for file in recording.media:
+        if file.kind == "per-speaker":
+            who = ids[file.participant_id or ""]
+            loud = _loud(decode(file.path), length)
+            heard[who] = heard.get(who, np.zeros(length, bool)) | loud
+    anybody = np.any([*spoken.values()], axis=0)
+    quiet = np.zeros(length, bool)
+    wrong = np.any([heard[who] & ~_wide(spoken.get(who, quiet)) for who in heard], axis=0)
+    found = np.any([spoken[who] & _wide(heard[who]) for who in spoken], axis=0)
+    right = float(np.sum(anybody & found & ~wrong) / np.sum(anybody))
+    kept = {
+        names[who]: float(np.sum(moments & _wide(heard[who])) / np.sum(moments))
+        for who, moments in spoken.items()
+    }
+    return Shares(right, kept)
+
+
+def _loud(sound: NDArray[np.float32], length: int) -> Moments:
+    size = RATE * WINDOW_MS // 1000
+    whole = np.zeros(length * size, np.float32)
+    whole[: min(len(sound), len(whole))] = sound[: len(whole)]
+    power = np.mean(np.square(whole.reshape(length, size)), axis=1)
+    return np.asarray(10 * np.log10(np.maximum(power, 1e-12)) > LOUD_DB)
+
+
+def _wide(moments: Moments) -> Moments:
+    slack = SLACK_MS // WINDOW_MS
+    return np.convolve(moments, np.ones(2 * slack + 1), "same") > 0
