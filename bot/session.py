@@ -28,6 +28,7 @@ from bot.competing import Notetakers
 from bot.control import ControlChannel
 from bot.endings import Ending as Ending
 from bot.endings import Lost
+from bot.engines import visit_of, with_engine
 from bot.hearing import Commands
 from bot.joining import Joiner, JoinLimits
 from bot.liveness import Liveness
@@ -43,7 +44,6 @@ from bot.returning import READMISSION_SECONDS, Past, Returner, ReturnLimits
 from bot.staying import Equipment, Stay, report_progress, until_told
 from bot.switching import RecordingSwitch
 from bot.verbs import Performer
-from bot.visit import Visit
 from core.clock import Clock, epoch_ms
 from core.errors import BotFault, JobCancelled, MeetingError, StaleAttempt
 from core.jobs.failures import ExitReason
@@ -75,7 +75,7 @@ class MeetingSession:
         storage: Storage | None = None,
     ) -> None:
         self._past = past or Past()
-        self._spec = spec
+        spec = self._spec = with_engine(spec, settings)
         self._settings = settings
         self._clock = clock
         self._work_dir = settings.work_dir / spec.job_id
@@ -118,7 +118,7 @@ class MeetingSession:
             self._enter_again, ReturnLimits(settings.bot.network_grace_seconds), clock
         )
         self._guard = EgressGuard(self._trusted)
-        self._visit = Visit(spec, settings, self._bridge, self._guard, self._trusted)
+        self._visit = visit_of(spec, settings, self._bridge, self._guard, self._trusted, clock)
         self._stack = AsyncExitStack()
         self._begun = False
         self._in_lobby = False
@@ -219,14 +219,13 @@ class MeetingSession:
         return await self._finish(ending)
 
     async def _stay(self) -> Ending | Lost:
-        room, chromium = self._visit.room, self._visit.chromium
-        since = self._in_room_since
-        if room is None or chromium is None or since is None:
+        room, since = self._visit.room, self._in_room_since
+        if room is None or since is None:
             raise BotFault("Nothing can be captured before the bot is in the room.")
         stay = Stay(
             self._equipment,
             room,
-            chromium,
+            self._visit.until_broken,
             arrived_at=self._joiner.arrived_at or since,
             in_room_since=since,
             network_grace_seconds=self._settings.bot.network_grace_seconds,

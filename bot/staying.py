@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from playwright.async_api import Error
 
 from bot.auto_leave import evaluate_auto_leave
 from bot.browser.bridge import Bridge
-from bot.browser.launch import Chromium
 from bot.capture.recorder import Recorder
 from bot.endings import Ending, Lost
 from bot.hearing import Commands
@@ -52,7 +52,8 @@ class Equipment:
 class Stay:
     """One stay in one room. `arrived_at` and `in_room_since` are monotonic seconds.
 
-    `gap` is why nothing was recorded before it, None when it is the first stay. `media_told` says
+    `broken` waits until nothing works any more, and says why. `gap` is why nothing was recorded
+    before it, None when it is the first stay. `media_told` says
     whether the job store knows that media was captured, before and after.
     """
 
@@ -60,7 +61,7 @@ class Stay:
         self,
         equipment: Equipment,
         room: Room,
-        chromium: Chromium,
+        broken: Callable[[], Coroutine[Any, Any, str]],
         *,
         arrived_at: float | None,
         in_room_since: float,
@@ -72,7 +73,7 @@ class Stay:
         self._gap = gap
         self._equipment = equipment
         self._room = room
-        self._chromium = chromium
+        self._broken = broken
         self._arrived_at = arrived_at
         self._in_room_since = in_room_since
         self._grace = network_grace_seconds
@@ -121,15 +122,13 @@ class Stay:
         return await never
 
     async def _until_broken(self) -> Lost:
-        chromium, recorder = self._chromium, self._equipment.recorder
-        bridge = self._equipment.bridge
-        await any_set(chromium.gone, chromium.crashed, recorder.failed, bridge.faulted)
+        recorder, bridge = self._equipment.recorder, self._equipment.bridge
+        why = await first_of(self._broken(), _until_any(recorder.failed, bridge.faulted))
         if recorder.failure is not None:
             raise recorder.failure
         if bridge.fault is not None:
             raise BotFault(f"{type(bridge.fault).__name__}: {bridge.fault}")
-        what = "browser" if chromium.gone.is_set() else "meeting page"
-        return Lost(f"the {what} crashed", self._equipment.clock.monotonic())
+        return Lost(why, self._equipment.clock.monotonic())
 
     async def _until_room_is_gone(self) -> Ending | Lost:
         """Until the page says so, or has no room to show any more: then another page may (FC-09).
@@ -186,6 +185,11 @@ async def report_progress(parts: Equipment) -> Ending:
     while True:
         await parts.clock.sleep(TICK_SECONDS)
         await parts.reporter.progress(parts.recorder.progress())
+
+
+async def _until_any(*events: asyncio.Event) -> str:
+    await any_set(*events)
+    return "a fault of our own"
 
 
 def _is_lost(sight: Sight) -> bool:

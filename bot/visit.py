@@ -159,6 +159,14 @@ class Visit:
             )
         )
 
+    async def until_broken(self) -> str:
+        """Why nothing works any more."""
+        chromium = self.chromium
+        if chromium is None:
+            return "the browser was gone"
+        await any_set(chromium.gone, chromium.crashed)
+        return f"the {'browser' if chromium.gone.is_set() else 'meeting page'} crashed"
+
     async def leave(self) -> None:
         """Out of the room, or away from the door; never raises."""
         room, self.room = self.room, None

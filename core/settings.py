@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.calendars.settings import CalendarSettings
 from core.invites.settings import IntakeSettings
+from core.platforms.zoom_settings import ZoomSettings
 from core.prices import PriceList
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -330,6 +331,7 @@ class Settings(BaseSettings):
     prefect: PrefectSettings = PrefectSettings()
     storage: StorageSettings = StorageSettings()
     bot: BotSettings = BotSettings()
+    zoom: ZoomSettings = ZoomSettings()
     sandbox: SandboxSettings = SandboxSettings()
     webhooks: WebhookSettings = WebhookSettings()
     transcription: TranscriptionSettings = TranscriptionSettings()

@@ -103,11 +103,24 @@ class Bridge:
         self._cdp: CDPSession | None = None
         self._runner: str | None = None
         self._frames: set[int] = set()
+        # Answered here, where there is no page.
+        self._served: Mapping[str, Callable[[Mapping[str, Any]], Any]] | None = None
         self._refill()
 
     def on(self, kind: str, model: type[M], handler: Callable[[M], None]) -> None:
         """Send messages of `kind`, checked against `model`, to `handler` (replaces an earlier)."""
         self._routes[kind] = _Route(model, handler)
+
+    def emit(self, kind: str, body: BaseModel) -> None:
+        """Hand a message to its handler, by an engine that has no page; it is our own, so it is
+        not counted against the budget of pages."""
+        route = self._routes.get(kind)
+        if route is not None:
+            self._hand(kind, route, body)
+
+    def serve(self, commands: Mapping[str, Callable[[Mapping[str, Any]], Any]]) -> None:
+        """Answer commands here from now on, instead of in a page, until `detach`."""
+        self._served = commands
 
     async def attach(self, page: Page, parts: Sequence[Path], config: Mapping[str, Any]) -> None:
         """Install the init script with its `parts` and listen; call before the page navigates.
@@ -132,6 +145,7 @@ class Bridge:
     async def detach(self) -> None:
         """Stop listening; never raises when the page is already gone."""
         cdp, self._cdp, self._runner = self._cdp, None, None
+        self._served = None
         if cdp is None:
             return
         for event, handler in self._listeners():
@@ -152,6 +166,10 @@ class Bridge:
         Raises:
             PageError: no such command, it threw, the page is gone, or time ran out.
         """
+        if self._served is not None:
+            if command not in self._served:
+                raise PageError(f"This meeting has no page that could run {command}.")
+            return self._served[command](args or {})
         text = json.dumps({"name": command, "args": dict(args or {})}, allow_nan=False)
         try:
             async with asyncio.timeout(timeout):
@@ -284,10 +302,13 @@ class Bridge:
         except ValidationError as error:
             self._refuse("schema", f"{message.kind}: {error.error_count()} errors")
             return
+        self._hand(message.kind, route, body)
+
+    def _hand(self, kind: str, route: _Route, body: BaseModel) -> None:
         try:
             route.handler(body)
         except Exception as error:
-            log.exception("The handler of %s messages failed.", message.kind)
+            log.exception("The handler of %s messages failed.", kind)
             if self.fault is None:
                 self.fault = error
             self.faulted.set()

@@ -7,6 +7,7 @@ from core.integrations.state import StorageState
 from core.jobs.creation import open_secrets
 from core.jobs.models import Job
 from core.jobs.spec import AutoLeavePolicy, JobSpec, RecordingOptions
+from core.platforms.zoom_settings import ZoomEngine
 from core.secrets import SecretBox
 
 
@@ -33,5 +34,13 @@ def job_spec(job: Job, box: SecretBox, signed_in: StorageState | None = None) ->
         auto_leave=AutoLeavePolicy.model_validate(job.auto_leave),
         recording=RecordingOptions.model_validate(job.recording),
         meeting_password=open_secrets(box, job).get("meetingPassword"),
+        engine=_engine(job),
         signed_in=signed_in,
     )
+
+
+def _engine(job: Job) -> ZoomEngine | None:
+    """What `metadata.zoom.engine` asks for (PL-25); it was checked when the job was made."""
+    zoom = job.labels.get("zoom")
+    asked = zoom.get("engine") if isinstance(zoom, dict) else None
+    return asked if asked in ("web", "sdk") else None

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from core.integrations.state import StorageState
+from core.platforms.zoom_settings import ZoomEngine
 
 VideoChoice = Literal["off", "tab", "screenshare", "participants"]
 Seconds = Annotated[int, Field(ge=1, le=86_400)]
@@ -72,5 +73,7 @@ class JobSpec(BaseModel):
     auto_leave: AutoLeavePolicy = AutoLeavePolicy()
     recording: RecordingOptions = RecordingOptions()
     meeting_password: SecretStr | None = None
+    # What the bot joins by where a platform has several; None: what the operator has set (PL-25).
+    engine: ZoomEngine | None = None
     # The account that the bot signs in with; a guest has none (PL-24).
     signed_in: StorageState | None = None

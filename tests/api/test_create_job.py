@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from core.dispatch.reconciling import Reconciler
 from core.jobs.creation import open_secrets
+from core.jobs.document import job_spec
 from core.jobs.service import find_job
 from tests.api.conftest import MEET, ROOM, Api
 from tests.core.dispatch.runs import MemoryRuns
@@ -31,6 +32,28 @@ async def test_a_created_job_is_queued_and_has_a_flow_run(api: Api) -> None:
     async with api.book.database.begin() as session:
         rows = await (await session.connection()).execute(text("SELECT flow_run_id FROM jobs"))
     assert rows.scalar_one() == f"run-{job['id']}"
+
+
+async def test_zooms_engine_is_chosen_in_the_metadata_or_by_the_platforms_name(api: Api) -> None:
+    """PL-25, API-52."""
+    url = "https://acme.zoom.us/j/9123456789"
+    asked = await api.create(meetingUrl=url, metadata={"zoom": {"engine": "sdk"}, "crm": 7})
+    assert asked["metadata"] == {"zoom": {"engine": "sdk"}, "crm": 7}
+    named = await api.create(meetingUrl=url, platform="zoom_sdk", metadata={"crm": 7})
+    assert (named["platform"], named["metadata"]) == ("zoom", {"zoom": {"engine": "sdk"}, "crm": 7})
+    async with api.book.database.begin() as session:
+        row = await find_job(session, named["id"])
+    await api.book.take(row)
+    async with api.book.database.begin() as session:
+        row = await find_job(session, named["id"])
+    assert job_spec(row, api.book.box).engine == "sdk"
+    for wrong in ({"engine": "phone"}, {"engine": "web"}):
+        answer = await api.live.post(
+            "/api/v1/jobs",
+            json={"meetingUrl": url, "platform": "zoom_sdk", "metadata": {"zoom": wrong}},
+        )
+        assert answer.status_code == 400
+        assert answer.json()["issues"][0]["path"] == ["metadata", "zoom", "engine"]
 
 
 async def test_the_whole_job_with_its_defaults(api: Api) -> None:

@@ -13,6 +13,7 @@ from playwright.async_api import Page
 
 from bot.control import Outcome, Verb
 from bot.session import MeetingSession
+from bot.visit import Visit
 from core.clock import SystemClock
 from core.errors import (
     BotFault,
@@ -91,10 +92,15 @@ async def test_the_lobby_is_waited_in_until_the_host_admits(
     assert sent.channel.events == [Event.BOT_STARTED, Event.LOBBY_SHOWN, Event.ADMITTED]
 
 
+def browser_of(session: MeetingSession) -> Visit:
+    assert isinstance(session._visit, Visit)
+    return session._visit
+
+
 async def at_the_door(session: MeetingSession) -> Page:
     """Until the bot has got ready; its page."""
     async with asyncio.timeout(30):
-        while session._visit._door is None:
+        while browser_of(session)._door is None:
             await asyncio.sleep(0.02)
     assert session._page is not None
     return session._page
@@ -228,8 +234,9 @@ async def test_what_is_wrong_before_the_time_counts_for_nothing(
     due = SystemClock().now() + timedelta(minutes=1)
     sent = await senders.send(room_url=f"{origin}/r/x", origin=origin, join_at=due)
     async with sent.session as session:
-        assert session._visit._launching is not None
-        await asyncio.wait({session._visit._launching})
+        launching = browser_of(session)._launching
+        assert launching is not None
+        await asyncio.wait({launching})
         odd_server("404 Not Found", "no such meeting")
         with pytest.raises(MeetingNotFound):
             await session.join()

@@ -1,0 +1,22 @@
+"""How bots get into Zoom meetings (PL-25)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, SecretStr
+
+ZoomEngine = Literal["web", "sdk"]
+
+
+class ZoomSettings(BaseModel):
+    """The engine, and the credentials of the app that the SDK signs in as.
+
+    Without them, or without the package, bots use the web client whatever was asked for.
+    """
+
+    engine: ZoomEngine = "web"
+    client_id: str | None = None
+    client_secret: SecretStr | None = None
+    # How long the host has to let the bot record; the SDK asks them.
+    permission_seconds: int = 120
