@@ -97,6 +97,7 @@ async def test_the_whole_job_with_its_defaults(api: Api) -> None:
         "adapterError": None,
         "attempt": 1,
         "progress": None,
+        "evidence": [],
         "region": "eu",
         "livemode": True,
         "createdAt": "2026-05-09T14:00:00.000Z",
