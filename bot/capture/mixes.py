@@ -17,6 +17,7 @@ from typing import Final
 
 from bot.capture.attribution import Mix, SourceOwner
 from bot.capture.audio_track import Packet
+from bot.capture.turns import Turns
 
 # A header has room for fifteen; a page could send more names than there are people.
 MAX_SOURCES: Final = 2000
@@ -65,6 +66,8 @@ class Mixes:
         self._heard: dict[int, _Speech] = {}
         # People of whom a source is known.
         self._named: frozenset[str] = frozenset()
+        # Set once the page has said that people use tracks in turn.
+        self._turns: Turns | None = None
 
     def own(self, owner: SourceOwner) -> bool:
         """Take a claim about a source; False when it changes nothing."""
@@ -72,6 +75,8 @@ class Mixes:
         if known == owner or (known is None and len(self._owners) >= MAX_SOURCES):
             return False
         self._owners[owner.csrc] = owner
+        if owner.isolation == "time-slice":
+            self._turns = self._turns or Turns()
         people = (one.participant_id for one in self._owners.values())
         self._named = frozenset(one for one in people if one is not None)
         return True
@@ -119,6 +124,8 @@ class Mixes:
             shown = self._shown(packet.at_ms, self._speeches) if mixed else ()
             return {f"voice:{one}": one for one in shown}
         self._sourced.add(track_id)
+        if self._turns is not None:
+            return self._turn(self._turns, packet, track_id)
         named: dict[str, str] = {}
         begun: set[str] = set()
         unknown: list[int] = []
@@ -139,6 +146,23 @@ class Mixes:
             return {named.get(one, f"voice:{one}"): one for one in shown}
         voices: dict[str, str | None] = {key: one for one, key in named.items()}
         return voices | {source_key(csrc): None for csrc in unknown}
+
+    def _turn(self, turns: Turns, packet: Packet, track_id: str) -> Mapping[str, str | None]:
+        """The one voice in the packet; a source of nobody known is held, and never guessed."""
+
+        def shown() -> Collection[int]:
+            people = {
+                owner.participant_id: csrc
+                for csrc in packet.csrcs
+                if (owner := self._owners.get(csrc)) is not None and owner.participant_id
+            }
+            return [people[one] for one in self._shown(packet.at_ms, people)]
+
+        csrc = turns.of(track_id, packet.csrcs, packet.at_ms, shown)
+        owner = self._owners.get(csrc)
+        if owner is not None and owner.participant_id is None:
+            return {}
+        return {source_key(csrc): owner.participant_id if owner else None}
 
     def _begins(self, csrc: int, moment_ms: float) -> bool:
         """Whether a source has come into the headers just now: then its sign may still be on its

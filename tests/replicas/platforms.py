@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from core.platforms.spec import Slug
+from tests.replicas.meet.channels import everybody
 
 
 def meeting_code(number: int) -> str:
@@ -21,8 +22,9 @@ class ReplicaPlatform:
 
     `named` makes the name of a room as the platform does; `in_path`: the name is the last part of
     the path of the page that is opened. `topology` is how voices come: each on a track of its own
-    (`mesh`, `bridge`) or all on one (`mix`); `stream_id` makes the id of a person's media stream,
-    or of the mix's.
+    (`mesh`, `bridge`), all on one (`mix`), or by turns on three (`turns`); `stream_id` makes the id
+    of a person's media stream, of the mix's, or of a receiver's. `answer`: what the platform's
+    servers answer a client who asks for everybody, of the room's people and the bot's name.
     """
 
     slug: Slug
@@ -31,9 +33,10 @@ class ReplicaPlatform:
     lacks: frozenset[str] = field(default_factory=frozenset)
     named: Callable[[int], str] = "room{}".format
     in_path: bool = True
-    topology: Literal["mesh", "bridge", "mix"] | None = None
+    topology: Literal["mesh", "bridge", "mix", "turns"] | None = None
     stream_id: str = "stream-of-{person}"
     captions: bool = True
+    answer: Callable[[Sequence[Mapping[str, Any]], str], bytes] | None = None
 
     @property
     def origin(self) -> str:
@@ -108,6 +111,9 @@ REPLICAS = (
             }
         ),
         named=meeting_code,
+        topology="turns",
+        stream_id="666{person}",
+        answer=everybody,
     ),
 )
 HOSTS = {one.host: one for one in REPLICAS}

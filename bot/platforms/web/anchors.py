@@ -142,12 +142,11 @@ class Rows(_Data):
 class MixAt(_Data):
     """A track of all voices, known by the id of its stream, and where the page shows who speaks.
 
-    `stream` is a regular expression; without one, packets name their sources, and who speaks only
-    helps to tell whose these are. `lag_ms` is how long after the voice the page shows it; what it
-    shows for less than `steady_ms` is flicker.
+    `stream` is a regular expression. `lag_ms` is how long after the voice the page shows it; what
+    it shows for less than `steady_ms` is flicker.
     """
 
-    stream: str = Field(default="", max_length=300)
+    stream: Css
     attribution: Literal["signalling", "active-speaker", "caption-author"]
     confidence: Annotated[float, Field(ge=0, le=1)]
     lag_ms: Annotated[int, Field(ge=0, le=2000)] = 0

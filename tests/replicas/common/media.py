@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,6 +18,8 @@ from sandbox.script import Line, Script, ScriptSource, Speaker, _lay_out, librar
 from sandbox.tracks import AudioTrack, FrameClock, Sound
 from tests.replicas.common.mixing import mixed, name_sources, shown
 from tests.replicas.common.rooms import ReplicaRoom
+from tests.replicas.common.turns import RECEIVERS, Rotation
+from tests.replicas.meet.channels import Channels
 
 CONNECT_SECONDS = 20
 # Sentence and pause before it; a negative one talks over the end of the sentence before.
@@ -72,6 +75,8 @@ class Speakers:
             person["streams"] = [self.stream_id(str(person["id"]))]
             source = FIRST_SOURCE + len(self.cast)
             self.cast[key] = Person(str(person["id"]), speaker, source=source)
+        self.rotation: Rotation | None = None
+        self.channels: Channels | None = None
         # Those named in the header of the mix's next packet.
         self._named: tuple[int, ...] = ()
         # Of each person, when 20 ms of their voice went into the mix, ms since 1970.
@@ -116,6 +121,8 @@ class Speakers:
                 await self.peer_to_peer_then_bridge()
             case "mix":
                 await self.mix()
+            case "turns":
+                await self.take_turns()
         self.conductor.start()
 
     async def mesh(self) -> None:
@@ -142,6 +149,41 @@ class Speakers:
         self.conductor.start()
         self._run(self._show())
         self._run(self._learn_sources())
+
+    async def take_turns(self) -> None:
+        """Three tracks for whoever speaks, and channels that say whose each source is."""
+        rotation = self.rotation = Rotation(
+            {key: person.source for key, person in self.cast.items()},
+            self.conductor.sound,
+            self._note_voice,
+        )
+        tracks = [_Turns(self._frames, rotation, number) for number in range(RECEIVERS)]
+        link = Link("turns", tracks[0], None, self._send)
+        for track in tracks[1:]:
+            _announce_levels(link._add(track, "audio/opus"), track)
+        senders = link._pc.getSenders()
+        for number, sender in enumerate(senders):
+            sender._stream_id = self.stream_id(str(number))
+        if self.room.scenario.api:
+            people = self.room.people
+            self.channels = Channels(link._pc, people, [*self.cast.values()], self._after)
+            self.room.came = self.channels.came
+        await self._open(link)
+        for track, sender in zip(tracks, senders, strict=True):
+            name_sources(sender, partial(getattr, track, "sources"))
+        self.conductor.start()
+        self._run(self._show())
+
+    def _note_voice(self, key: str, frame: int) -> None:
+        if self.conductor._position(frame) is not None:
+            self.voiced[self.cast[key].id].append(self.conductor._due_ms(frame))
+
+    def _after(self, frames: int, call: Callable[[], None]) -> None:
+        async def later() -> None:
+            await self._frames.until(self._frames.now() + frames)
+            call()
+
+        self._run(later())
 
     def _mixed(self) -> Callable[[int], Sound]:
         frames = mixed(self.script)
@@ -222,7 +264,23 @@ class Speakers:
     def _announce(self, message: Said | Captioned) -> None:
         if isinstance(message, Captioned):
             said = message.caption
-            self.room.caption(said.caption_id, said.participant_id, said.text, final=said.final)
+            told = (said.caption_id, said.participant_id, said.text)
+            self.room.caption(*told, final=said.final)
+            if self.channels is not None:
+                self.channels.caption(*told, final=said.final)
+
+
+class _Turns(AudioTrack):
+    """One receiver's track; `sources` are those of the packet that is sent next."""
+
+    def __init__(self, frames: FrameClock, rotation: Rotation, number: int) -> None:
+        self.sources: tuple[int, ...] = ()
+        super().__init__(frames, partial(self._carried, rotation, number))
+
+    def _carried(self, rotation: Rotation, number: int, frame: int) -> Sound:
+        carried = rotation.at(number, frame)
+        self.sources = carried.sources
+        return carried.sound
 
 
 def known_sentences() -> set[str]:

@@ -59,6 +59,7 @@ class ReplicaRoom:
         self.passwords: list[str] = []
         self.captions_wanted = False
         self.signal: Callable[[dict[str, Any]], None] = lambda _: None
+        self.came: Callable[[dict[str, Any]], None] = lambda _: None
         self.chat: list[str] = []
         self.people = [
             {"id": f"a{index:07x}", "name": name, "host": index == 0, "muted": False}
@@ -87,6 +88,7 @@ class ReplicaRoom:
         person = {"id": f"b{len(self.people):07x}", "name": name, "host": False, "muted": False}
         self.people.append(person)
         self._tell({"type": "people", "people": self.people, "came": person["id"]})
+        self.came(person)
 
     def goes(self, name: str) -> None:
         went = next(one["id"] for one in self.people if one["name"] == name)

@@ -72,6 +72,14 @@ class Replicas:
             return Response("Nothing here.", status_code=404)
         return FileResponse(path)
 
+    async def ask(self, request: Request) -> Response:
+        """What the platform's client asks its servers about the room that it names."""
+        platform = self.platform_of(request.url.hostname or "")
+        room = self.rooms.get((await request.body()).decode(errors="replace"))
+        if platform is None or platform.answer is None or room is None:
+            return Response("Nothing here.", status_code=404)
+        return Response(platform.answer(room.people, room.guest.name if room.guest else ""))
+
     async def converse(self, websocket: WebSocket) -> None:
         room = self.rooms.get(websocket.query_params.get("room", ""))
         await websocket.accept()
@@ -126,6 +134,7 @@ async def running_replicas(
             Route("/_replica/{path:path}", replicas.file),
             WebSocketRoute("/_replica-ws", replicas.converse),
             WebSocketRoute("/_replica-echo", _echo),
+            Route("/$rpc/{path:path}", replicas.ask, methods=["POST"]),
             Route("/{path:path}", replicas.page),
         ]
     )

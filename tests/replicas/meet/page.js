@@ -3,7 +3,6 @@
 
 const root = document.querySelector('#root');
 const own = { microphone: true, camera: true };
-const SPACE = 'spaces/rEpLiCa/devices';
 const me = { id: 'me', name: '', host: false };
 const SYNC = '/$rpc/google.rtc.meetings.v1.MeetingSpaceService/SyncMeetingSpaceCollections';
 /** The real page asks about once a minute. */
@@ -11,8 +10,6 @@ const SYNC_MS = 2_000;
 /** Classes of a tile that glows and of one that is silent, in one build. */
 const GLOWS = 'Oaajhc HX2H7 wEsLMd OgVli';
 const SILENT = 'Oaajhc gjg47c';
-
-const device = (person) => `${SPACE}/${person.id}`;
 
 function screen(...children) {
   return element('main', { class: replica.name('vgJExf') }, ...children);
@@ -35,7 +32,7 @@ function invisibleCheck() {
 function preview() {
   return element(
     'div',
-    { 'data-participant-id': device(me), 'data-self-name': 'You' },
+    { 'data-participant-id': me.id, 'data-self-name': 'You' },
     element('span', { class: 'notranslate' }, me.name),
     element('button', { 'aria-label': 'Backgrounds and effects' }),
   );
@@ -80,7 +77,7 @@ function waiting(...texts) {
 function tile(person, mine) {
   return element(
     'div',
-    { 'data-participant-id': device(person), 'data-requested-participant-id': device(person) },
+    { 'data-participant-id': person.id, 'data-requested-participant-id': person.id },
     element('span', { class: 'notranslate' }, person.name),
     mine ? element('span', { 'data-self-name': 'You' }) : null,
     person.host ? element('i', { 'aria-label': 'Meeting host' }) : null,
@@ -198,13 +195,13 @@ replica.on = {
   // Its own channel, in the connection that the server offers.
   offer: ({ connection }) => replica.connections.get(connection).createDataChannel('captions', { ordered: true }),
   people: () => document.querySelector('#tiles')?.replaceWith(tiles()),
-  glow: ({ from, on }) => {
-    const at = document.querySelector(`#tiles [data-participant-id="${SPACE}/${from}"]`);
+  speaking: ({ id, on }) => {
+    const at = document.querySelector(`#tiles [data-participant-id="${id}"]`);
     if (at) at.lastElementChild.className = on ? GLOWS : SILENT;
   },
   chat: ({ id, from, text }) => {
     const name = replica.people.find((one) => one.id === from)?.name ?? 'You';
-    const bubble = element('div', { 'data-message-id': `${SPACE}/messages/${id}` }, text);
+    const bubble = element('div', { 'data-message-id': `messages/${id}` }, text);
     const last = chat.lastElementChild;
     // Bubbles of one sender are in one group below one header.
     if (last?.dataset.sender === name) last.lastElementChild.append(bubble);

@@ -10,6 +10,8 @@
   const MOST_CAPTIONS = 200;
   const MOST_WAITING = 500;
   const SOURCE_CONFIDENCE = 0.95;
+  /** A channel of captions that says nothing for so long cannot be read: then the page can. */
+  const SILENT_MS = 10_000;
   const NOTES = /take notes for me|gemini/;
 
   /** By device, which is what Meet calls a participant. @type {Map<string, MeetPerson>} */
@@ -19,6 +21,9 @@
   /** @type {Map<string, MeetCaption>} */
   const captions = new Map();
   const counted = { collections: 0, captions: 0, everybody: 0, unread: 0 };
+  /** Whether there is a channel of captions, and since when the page has shown some. */
+  let captionsOpen = false;
+  let shownSince = 0;
   /** When everybody was last listed, and how long before a list somebody on it may have left. */
   let listedAt = 0;
   let leftLateMs = 0;
@@ -107,6 +112,7 @@
     const what = label === 'collections' ? 'collections' : label.includes('caption') ? 'captions' : null;
     if (!what || heard.has(channel)) return;
     heard.add(channel);
+    captionsOpen ||= what === 'captions';
     channel.addEventListener('message', ({ data }) => {
       if (data instanceof ArrayBuffer) take(what, async () => new Uint8Array(data));
       else if (data instanceof Blob) take(what, async () => new Uint8Array(await data.arrayBuffer()));
@@ -193,8 +199,15 @@
         confidence: SOURCE_CONFIDENCE,
       }));
 
+  /** Whether the page shows captions although its channel has long been silent. */
+  const silent = () => {
+    if (!captionsOpen || captions.size > 0) return !captionsOpen;
+    if (shownSince === 0 && (webReadCaptions() ?? []).length > 0) shownSince = performance.now();
+    return shownSince > 0 && performance.now() - shownSince > SILENT_MS;
+  };
+
   webPlatform.captions = () => {
-    if (captions.size === 0) return null;
+    if (captions.size === 0 && silent()) return null;
     const all = [...captions.entries()];
     return all.map(([key, { device, text, final }], index) => ({
       captionId: key.slice(0, 300),

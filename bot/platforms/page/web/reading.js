@@ -96,7 +96,6 @@ function webReadCaptions() {
 
 /** Tracks that hold everybody's voice. @param {WebMix} mix @returns {Json[]} */
 function webReadMixes(mix) {
-  if (!mix.stream) return [];
   const wanted = new RegExp(mix.stream);
   return capturedTracks
     .filter(({ track, streamIds }) => track.kind === 'audio' && streamIds.some((id) => wanted.test(id)))
