@@ -90,8 +90,9 @@ class Api:
         return storage
 
     async def live_job(self, status: Status = Status.RECORDING, **changes: Any) -> Job:
-        """A job whose bot is in a meeting."""
-        job = await self.book.add(**changes)
+        """A job whose bot is in a meeting, of a platform that has all verbs."""
+        platform = str(changes.pop("platform", "jitsi"))
+        job = await self.book.add(**{"platform": platform, "driver": platform} | changes)
         await self.book.bring_to(job, status)
         return await self.book.read(job)
 
