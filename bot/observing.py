@@ -129,7 +129,7 @@ class RoomObserver:
             self._recorder.joined(participant, at_ms)
             self._news.joined(participant)
         for participant_id in change.left:
-            self._recorder.left(participant_id, at_ms)
+            self._recorder.left(participant_id, at_ms, seen.left_late_ms)
         self._keep_clocks()
         for owner in [*self._unowned.values()]:
             self._owner(owner)

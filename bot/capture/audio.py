@@ -49,6 +49,11 @@ class AudioRecorder:
         heard = [speaker.last_voice_ms for speaker in self.speakers.values()]
         return max((moment for moment in heard if moment is not None), default=None)
 
+    def last_voice_of(self, participant_id: str) -> float | None:
+        """When this person's voice was last heard, ms since 1970."""
+        speaker = self.speakers.get(participant_id)
+        return speaker.last_voice_ms if speaker else None
+
     def push(self, doc: str, track_id: str, frame: Frame) -> None:
         key = (doc, frame.index)
         track = self._tracks.get(key)

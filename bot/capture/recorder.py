@@ -227,10 +227,11 @@ class Recorder:
         )
         self._journal(seen, RosterMoved.of("participant.join", participant, at_ms))
 
-    def left(self, participant_id: str, at_ms: float) -> None:
+    def left(self, participant_id: str, at_ms: float, late_ms: float = 0) -> None:
         participant = self._present.pop(participant_id, None)
         if participant is not None:
-            self._journal(RosterMoved.of("participant.leave", participant, at_ms))
+            voice_ms = self._running.audio.last_voice_of(participant_id) if self._running else None
+            self._journal(RosterMoved.left(participant, at_ms, late_ms, voice_ms))
 
     def assign(self, assignment: TrackAssignment) -> None:
         """Say whose a track is; before or after its first frames, and again when it changes."""

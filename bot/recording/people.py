@@ -71,4 +71,6 @@ class People:
                 person = self.canonical.get(moved.participant_id)
                 if person is not None:
                     at = from_epoch_ms(moved.at_ms)
-                    yield RosterEvent(moved.type, person, moved.display_name, at)
+                    yield RosterEvent(
+                        moved.type, person, moved.display_name, at, approx=moved.approx
+                    )

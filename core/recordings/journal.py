@@ -64,11 +64,14 @@ class ParticipantSeen(Entry):
 
 
 class RosterMoved(Entry):
+    """`approx`: `at_ms` is the earliest moment at which it can have been."""
+
     t: Literal["roster"] = "roster"
     type: Movement
     participant_id: str
     display_name: str
     at_ms: float
+    approx: bool = False
 
     @classmethod
     def of(cls, type_: Movement, participant: Participant, at_ms: float) -> Self:
@@ -78,6 +81,18 @@ class RosterMoved(Entry):
             display_name=participant.display_name,
             at_ms=at_ms,
         )
+
+    @classmethod
+    def left(
+        cls, participant: Participant, at_ms: float, late_ms: float, voice_ms: float | None
+    ) -> Self:
+        """Somebody was found missing at `at_ms`, which may be as much as `late_ms` after they left.
+
+        `voice_ms` is when they were last heard: they were still there.
+        """
+        earliest = max(at_ms - late_ms, voice_ms or 0.0)
+        moved = cls.of("participant.leave", participant, min(at_ms, earliest))
+        return moved.model_copy(update={"approx": late_ms > 0})
 
 
 class StreamOpened(Entry):

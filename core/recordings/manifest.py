@@ -138,10 +138,13 @@ class Track(_Part):
 
 
 class ManifestEvent(_Part):
+    """`leaveApprox`: the platform says late who has left; `at` is the earliest it can have been."""
+
     type: Literal["participant.join", "participant.leave"]
     participant_id: str
     display_name: str
     at: Moment
+    leave_approx: bool = False
 
 
 class Manifest(_Part):
@@ -246,6 +249,7 @@ def build_manifest(
                 participant_id=entry.participant_id,
                 display_name=entry.display_name,
                 at=entry.at,
+                leave_approx=entry.approx,
             )
             for entry in recording.roster
         ],

@@ -47,6 +47,8 @@ class RosterEvent:
     participant_id: str
     display_name: str
     at: datetime
+    # The earliest moment at which it can have been, where a platform says so late.
+    approx: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from bot.browser.bridge import Bridge
+from bot.capture.attribution import TrackAssignment
 from bot.competing import Notetakers
 from bot.control import CompetingBotSeen
 from bot.news import RoomNews
@@ -15,7 +16,9 @@ from bot.observing import RoomObserver
 from bot.platforms.observations import CaptionSeen, ParticipantSeen, RosterSeen
 from bot.recording.finalize import finalize
 from core.jobs.failures import ExitReason
-from tests.bot.capture.test_pauses import Meeting
+from tests.bot.capture.test_pauses import T0, Meeting
+from tests.bot.synthetic import opus, send
+from tests.support.clock import START
 
 pytestmark = pytest.mark.unit
 
@@ -30,9 +33,9 @@ class Watched(Meeting):
         bridge = cast(Bridge, self.page)
         self.observer = RoomObserver(bridge, self.recorder, self.clock, news)
 
-    def present(self, *names: str) -> None:
+    def present(self, *names: str, left_late_ms: float = 0) -> None:
         people = [ParticipantSeen(platform_id=f"p {name}", display_name=name) for name in names]
-        self.page.handlers["roster"](RosterSeen(participants=people))
+        self.page.handlers["roster"](RosterSeen(participants=people, left_late_ms=left_late_ms))
 
     def caption(self, caption_id: str, text: str, *, final: bool = False) -> None:
         self.page.handlers["caption"](
@@ -86,3 +89,23 @@ async def test_another_bot_is_told_once_whoever_comes_and_goes(
         (CompetingBotSeen, "Fireflies.ai Notetaker", "Fireflies", leaving),
     ]
     assert len({one.participant_id for one in meeting.told}) == 2
+
+
+async def test_who_left_is_told_late_and_left_at_the_earliest_that_their_voice_allows(
+    tmp_path: Path,
+) -> None:
+    """MF-09, D24: Meet's list is about a minute old."""
+    meeting = Watched(tmp_path / "job")
+    # Ann speaks until second 6.
+    await meeting.start(list(send(opus(880, 4, 200, 800), T0 + 2000)))
+    meeting.present("Ann", "Ben", "Cleo")
+    ann = meeting.observer.roster.called("Ann")[0].id
+    meeting.recorder.assign(TrackAssignment("t0", ann, "microphone", "track-owner", "track", 1.0))
+    await meeting.run(60)
+    meeting.present("Cleo", left_late_ms=58_000)
+    meeting.present()
+    await meeting.recorder.stop(ExitReason.LEAVE_REQUESTED)
+    left = [one for one in finalize(meeting.work_dir).roster if one.type == "participant.leave"]
+    moments = {one.display_name: (one.at - START).total_seconds() for one in left}
+    assert moments == {"Ben": 2, "Ann": pytest.approx(6, abs=1), "Cleo": 60}
+    assert {one.display_name for one in left if one.approx} == {"Ann", "Ben"}

@@ -137,6 +137,9 @@ async def test_everybody_is_known_for_as_long_as_they_were_there(
     assert host.display_name == names()[0]
     left = [one.participant_id for one in recording.roster if one.type == "participant.leave"]
     assert [called[one] for one in left if one in called] == [names()[2]]
+    # Meet's own list of people is as old as its last asking for it (D24).
+    late = {one.approx for one in recording.roster if one.type == "participant.leave"}
+    assert late == {slug == "meet"}
 
 
 @pytest.mark.parametrize("slug", OWN_TRACKS)

@@ -135,6 +135,19 @@ def test_the_top_level_has_exactly_the_promised_fields() -> None:
     assert len(manifest) == 19 + len(lists)
 
 
+def test_events_say_when_people_came_and_left_and_how_surely() -> None:
+    """MF-09, D24."""
+    left = RosterEvent("participant.leave", "prt_0", "Person 0", START, approx=True)
+    events = written(recording(roster=(*recording().roster, left)))["events"]
+    assert [set(one) for one in events] == [
+        {"type", "participantId", "displayName", "at", "leaveApprox"}
+    ] * 2
+    assert [(one["type"], one["leaveApprox"]) for one in events] == [
+        ("participant.join", False),
+        ("participant.leave", True),
+    ]
+
+
 def test_people_appear_twice_in_one_order_and_the_bot_not_at_all() -> None:
     """MF-02, MF-03, CON-27."""
     manifest = written(recording())

@@ -16,6 +16,8 @@
 
   /** By device, which is what Meet calls a participant. @type {Map<string, MeetPerson>} */
   const people = new Map();
+  /** Since when each one has been there. @type {Map<string, number>} */
+  const since = new Map();
   /** By stream id. @type {Map<string, MeetOutput>} */
   const outputs = new Map();
   /** @type {Map<string, MeetCaption>} */
@@ -53,7 +55,9 @@
       for (const person of people.values()) {
         if (there.has(person.id) || person.status !== IN_MEETING) continue;
         person.status = 0;
-        leftLateMs = listedAt ? now - listedAt : 0;
+        // Nobody left before they were last seen there, or before they came.
+        const late = now - Math.max(listedAt, since.get(person.id) ?? now);
+        leftLateMs = leftLateMs ? Math.min(leftLateMs, late) : late;
       }
       listedAt = now;
       for (const person of listed) keepPerson(person);
@@ -70,6 +74,7 @@
   function keepPerson(person) {
     const known = people.get(person.id);
     if (!person.id || (!known && people.size >= MOST_PEOPLE)) return;
+    if (known?.status !== IN_MEETING) since.set(person.id, performance.now());
     people.set(person.id, {
       ...person,
       name: person.name || (known?.name ?? ''),
