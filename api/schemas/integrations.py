@@ -23,7 +23,10 @@ class ConnectIn(Request):
 
 
 class IntegrationOut(Response):
-    """`problem` says why it is `revoked`. `inUseBy` is the job whose bot has it."""
+    """`problem` says why it is `revoked`. `inUseBy` is the job whose bot has it.
+
+    `checkedAt`: when its provider was asked last whether it is still signed in.
+    """
 
     id: str
     provider: Provider
@@ -33,6 +36,7 @@ class IntegrationOut(Response):
     expires_at: MomentOut | None
     in_use_by: str | None
     last_used_at: MomentOut | None
+    checked_at: MomentOut | None
     created_at: MomentOut
 
     @classmethod
@@ -47,6 +51,7 @@ class IntegrationOut(Response):
             expires_at=row.expires_at,
             in_use_by=in_use_by,
             last_used_at=row.last_used_at,
+            checked_at=row.checked_at,
             created_at=row.created_at,
         )
 

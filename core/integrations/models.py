@@ -28,6 +28,9 @@ class Integration(SQLModel, table=True):
     # The job whose bot has it. It comes back when that job is over, however that happens.
     lent_to: str | None = None
     last_used_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+    # When its provider's page was asked last, and until when it is being asked.
+    checked_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+    held_until: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
     created_at: datetime = Field(sa_column=timestamp())
 
     def problem_at(self, now: datetime) -> str | None:

@@ -75,7 +75,7 @@ async def connect(
         )
     row.storage_state = box.seal(SecretStr(json.dumps(state.opened())))
     row.expires_at = state.expires_at(provider)
-    row.problem = None
+    row.problem = row.checked_at = row.held_until = None
     session.add(row)
     await session.flush()
     return row
@@ -131,7 +131,14 @@ async def lend(
     free = [one for one in active if one.lent_to not in busy]
     if active and not free:
         log.info("%s: all %s accounts are with other bots; it joins as a guest.", job.id, provider)
-    free.sort(key=lambda one: (one.lent_to != job.id, one.last_used_at or one.created_at))
+    free.sort(
+        key=lambda one: (
+            one.lent_to != job.id,
+            # Being looked at just now (health.py): rather another one.
+            one.held_until is not None and one.held_until > now,
+            one.last_used_at or one.created_at,
+        )
+    )
     for one in free[:1]:
         one.lent_to, one.last_used_at = job.id, now
         return StorageState.model_validate_json(box.open(one.storage_state).get_secret_value())

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.integration
 PATH = "/api/v1/integrations"
 FIELDS = {
     *("id", "provider", "label", "status", "problem"),
-    *("expiresAt", "inUseBy", "lastUsedAt", "createdAt"),
+    *("expiresAt", "inUseBy", "checkedAt", "lastUsedAt", "createdAt"),
 }
 
 
