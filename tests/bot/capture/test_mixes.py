@@ -91,9 +91,13 @@ def signs(late_ms: float = 200) -> list[tuple[float, str, bool]]:
     )
 
 
-def rotating() -> Mapping[str, list[Frame]]:
-    """Each turn on the next of three tracks; a track carries nothing between its turns."""
+def rotating(linger_ms: float = 0) -> Mapping[str, list[Frame]]:
+    """Each turn on the next of three tracks; a track carries nothing between its turns.
+
+    For so long, headers also name who had the track before.
+    """
     tracks: dict[str, list[Frame]] = {f"slot-{n}": [] for n in range(3)}
+    before: dict[int, str] = {}
     for number, turn in enumerate(turns()):
         # Not in step with the people: everybody comes by every track.
         slot = (number + number // 3) % 3
@@ -107,7 +111,13 @@ def rotating() -> Mapping[str, list[Frame]]:
             ssrc=70 + slot,
             index=slot,
         )
-        tracks[f"slot-{slot}"] += [replace(one, csrcs=(SOURCES[turn.who],)) for one in sent]
+        own, last = SOURCES[turn.who], SOURCES[before.get(slot, turn.who)]
+        for one in sent:
+            lingers = last != own and one.rtp / 48 < turn.start_ms + linger_ms
+            # The order in a header means nothing.
+            both = (own, last) if one.sequence % 3 else (last, own)
+            tracks[f"slot-{slot}"].append(replace(one, csrcs=both if lingers else (own,)))
+        before[slot] = turn.who
     return tracks
 
 
@@ -193,6 +203,22 @@ def test_three_tracks_that_take_turns_become_one_file_for_each_person(tmp_path: 
         kept, foreign = heard(recording, who)
         assert kept >= 0.95, f"{who}: {kept:.1%} of the speech"
         # Overlapping people are on tracks of their own: nothing of them is in each other's files.
+        assert foreign == 0
+
+
+@pytest.mark.parametrize("late_ms", [0, 350])
+def test_who_had_the_track_before_lingers_in_its_headers_and_is_not_heard(
+    tmp_path: Path, late_ms: float
+) -> None:
+    """Also where the page shows late who speaks."""
+    room = Room(tmp_path / "job")
+    for who in TONES:
+        room.own(who)
+    room.play(rotating(linger_ms=1500), signs(late_ms=late_ms))
+    recording = room.over()
+    for who in TONES:
+        kept, foreign = heard(recording, who)
+        assert kept >= 0.95, f"{who}: {kept:.1%} of the speech"
         assert foreign == 0
 
 

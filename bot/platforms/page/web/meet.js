@@ -174,7 +174,11 @@
     if (people.size === 0) return null;
     const tiles = /** @type {any[]} */ (webReadRoster() ?? []).filter(isTileOf);
     const self = tiles.find(({ isSelf }) => isSelf)?.platformId;
-    const voices = [...outputs.values()].filter(({ kind }) => kind === AUDIO);
+    /** @type {Map<string, boolean>} */
+    const muted = new Map();
+    for (const { kind, device, disabled } of outputs.values()) {
+      if (kind === AUDIO) muted.set(device, disabled);
+    }
     const listed = [...people.values()]
       .filter(({ status, parent }) => status === IN_MEETING && !parent)
       .map((person) => ({
@@ -182,7 +186,7 @@
         displayName: person.name,
         isSelf: person.self || person.id === self,
         isHost: person.host,
-        muted: voices.find(({ device }) => device === person.id)?.disabled ?? null,
+        muted: muted.get(person.id) ?? null,
       }));
     // The channel is late: a tile is there before it.
     return [...listed, ...tiles.filter(({ platformId }) => !people.has(platformId))];
@@ -213,14 +217,14 @@
 
   webPlatform.captions = () => {
     if (captions.size === 0 && silent()) return null;
-    const all = [...captions.entries()];
-    return all.map(([key, { device, text, final }], index) => ({
+    // One is done when its speaker has begun the next one, whatever the channel says.
+    const newest = new Map([...captions].map(([key, { device }]) => [device, key]));
+    return [...captions].map(([key, { device, text, final }]) => ({
       captionId: key.slice(0, 300),
       platformId: device,
       displayName: nameOf(device),
       text,
-      // One is done when its speaker has begun the next one, whatever the channel says.
-      final: final || all.slice(index + 1).some(([, later]) => later.device === device),
+      final: final || newest.get(device) !== key,
     }));
   };
 
@@ -247,7 +251,7 @@
         const own = sender === 'You';
         return {
           messageId: (bubble.getAttribute('data-message-id') ?? '').slice(0, 300),
-          platformId: own ? (self?.platformId ?? '') : webIdOf(sender),
+          platformId: own ? (self?.platformId ?? '') : webOwnerOf(bubble, sender),
           displayName: (own ? (self?.displayName ?? '') : sender).slice(0, 1000),
           text: (bubble.textContent ?? '').trim().slice(0, 10_000),
           atMs: null,
