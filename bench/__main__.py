@@ -1,8 +1,8 @@
 """`make bench`: measure everything, print one table, write `bench/results.json`.
 
 `make bench GROUPS="verbs rejoin"` measures some groups only: cpu, loss, speech, service, intake,
-verbs, rejoin, throughput, idle, burst, browsers, http, million. `live` stands for verbs and rejoin,
-`scale` for the four after them.
+platforms, verbs, rejoin, throughput, idle, burst, browsers, http, million. `live` stands for verbs
+and rejoin, `scale` for the four after them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import attendance, http, intake, loss, rejoin, scale, service, speech, verbs
+from bench import attendance, http, intake, loss, platforms, rejoin, scale, service, speech, verbs
 from bench.figures import Figure, show, write
 from bench.office import Office, open_office
 from bench.rooms import running_sandbox
@@ -35,7 +35,7 @@ OFFICE: Final[dict[str, Callable[[Office], Awaitable[list[Figure]]]]] = {
     "burst": scale.burst,
     "browsers": scale.browsers,
 }
-GROUPS: Final = ("cpu", "loss", "speech", "service", "intake", *OFFICE, *http.GROUPS)
+GROUPS: Final = ("cpu", "loss", "speech", "service", "intake", "platforms", *OFFICE, *http.GROUPS)
 ALIASES: Final = {
     "live": ("verbs", "rejoin"),
     "scale": ("throughput", "idle", "burst", "browsers"),
@@ -57,13 +57,9 @@ async def run(groups: Sequence[str], console: Console) -> int:
                     figures += await attendance.measure(settings, sandbox, console.print)
                 if "loss" in groups:
                     figures += await loss.measure(settings, sandbox, console.print)
-        if "speech" in groups:
-            console.print("transcription")
-            figures += await asyncio.to_thread(speech.measure, folder)
-        if "service" in groups:
-            figures += await service.measure(given, console.print)
-        if "intake" in groups:
-            figures += await intake.measure(console.print)
+        for name, measure in _alone(folder, given, console.print).items():
+            if name in groups:
+                figures += await measure()
         if OFFICE.keys() & set(groups):
             figures += await _in_office(given, groups, console.print)
         if set(http.GROUPS) & set(groups):
@@ -75,6 +71,23 @@ async def run(groups: Sequence[str], console: Console) -> int:
         write(figures, RESULTS)
         console.print(f"written to {RESULTS}")
     return 1 if any(figure.met is False for figure in figures) else 0
+
+
+def _alone(
+    folder: Path, given: Settings, say: Callable[[str], None]
+) -> dict[str, Callable[[], Awaitable[list[Figure]]]]:
+    """Groups that need nothing beside themselves, in the order in which they are measured."""
+
+    async def transcription() -> list[Figure]:
+        say("transcription")
+        return await asyncio.to_thread(speech.measure, folder)
+
+    return {
+        "speech": transcription,
+        "service": lambda: service.measure(given, say),
+        "intake": lambda: intake.measure(say),
+        "platforms": lambda: platforms.measure(folder, say),
+    }
 
 
 async def _in_office(
