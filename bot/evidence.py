@@ -20,7 +20,8 @@ from core.recordings.evidence import EVIDENCE_DIR
 
 log = logging.getLogger(__name__)
 
-TIMEOUT_SECONDS: Final = 5.0
+# For the documents, and once more for the picture.
+TIMEOUT_SECONDS = 8.0
 MAX_DOM_CHARS: Final = 2_000_000
 MAX_PICTURE_BYTES: Final = 5_000_000
 MOST_FRAMES: Final = 3

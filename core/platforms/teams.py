@@ -175,7 +175,6 @@ TEAMS: Final = PlatformSpec(
         captions=True,
         chat=True,
         host_role=True,
-        pin=True,
         screenshot=True,
         speak=True,
         show_image=True,

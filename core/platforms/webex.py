@@ -61,7 +61,6 @@ WEBEX: Final = PlatformSpec(
         captions=True,
         chat=True,
         host_role=True,
-        pin=True,
         screenshot=True,
         speak=True,
         show_image=True,

@@ -51,7 +51,6 @@ WHEREBY: Final = PlatformSpec(
         lobby=True,
         chat=True,
         host_role=True,
-        pin=True,
         screenshot=True,
         speak=True,
         show_image=True,

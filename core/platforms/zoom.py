@@ -81,7 +81,6 @@ ZOOM: Final = PlatformSpec(
         captions=True,
         chat=True,
         host_role=True,
-        pin=True,
         screenshot=True,
         speak=True,
         show_image=True,

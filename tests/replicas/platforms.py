@@ -83,7 +83,8 @@ REPLICAS = (
         "zoom",
         "app.zoom.us",
         "https://zoom.us/j/{room}",
-        frozenset({"no door", "locked for good"}),
+        # Its rooms are told from its lobby by labels alone.
+        frozenset({"no door", "locked for good", "other language"}),
         named="9{:09}".format,
         in_path=False,
     ),
@@ -99,7 +100,8 @@ REPLICAS = (
         "meet",
         "meet.google.com",
         "https://meet.google.com/{room}?authuser=1",
-        # Its meetings have no passcodes, and what it says of a full one is not known.
+        # Its meetings have no passcodes, what it says of a full one is not known, and its
+        # labels are all there is: the page is opened in English.
         frozenset(
             {
                 "passcode",
@@ -108,6 +110,7 @@ REPLICAS = (
                 "no door",
                 "full",
                 "locked for good",
+                "other language",
             }
         ),
         named=meeting_code,

@@ -124,7 +124,7 @@ class WebRoom(PutsOut):
         except (PageError, ValidationError, IndexError):
             # Between two documents, or a page that is not the platform's.
             return Sight(View.LOADING)
-        self._tell_changes(seen, rule)
+        await self._tell_changes(seen, rule)
         self._seen = seen
         if seen.state is PageState.PASSCODE_REQUIRED:
             return await self._passcode(seen)
@@ -145,6 +145,9 @@ class WebRoom(PutsOut):
             await self._press(purpose)
 
     async def stop_incoming_video(self) -> bool:
+        if await self._call("web.receiveNoVideo"):
+            self._note("stop_incoming_video", "the client itself")
+            return True
         return await self._press("stop_incoming_video")
 
     async def pin(self, platform_id: str, display_name: str) -> None:
@@ -217,14 +220,16 @@ class WebRoom(PutsOut):
         with suppress(UnknownScreen, Error):
             await self.ask_to_join(self._entry)
 
-    def _tell_changes(self, seen: WebSight, rule: Rule | None) -> None:
+    async def _tell_changes(self, seen: WebSight, rule: Rule | None) -> None:
         if seen.pressed:
             self._note("notice", seen.pressed)
         if self._seen is None or seen.state is not self._seen.state:
             log.info("%s: %s (%s)", self._spec.slug, seen.state, seen.evidence)
             if seen.state is PageState.DENIED or rule is None:
                 # What is on the screen, and what the client's own objects look like (PL-48).
-                log.info("%s:not admitted (%s)", self._spec.slug, seen.evidence)
+                with suppress(MeetingError):
+                    shape = await self._call("web.shape") or "nothing known of its objects"
+                    log.info("%s:not admitted (%s); %s", self._spec.slug, seen.evidence, shape)
 
     async def _type(self, purpose: Purpose, text: str) -> bool:
         """By real keys: some clients look at these. False where there is no such field."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -23,19 +24,20 @@ from bot.platforms.driver import DriverContext
 from bot.platforms.registry import driver_of
 from bot.platforms.room import Entry, Room, Sight, View
 from core.clock import SystemClock
+from core.database import Database
 from core.jobs.spec import JobSpec, RecordingOptions
 from core.platforms.registry import DetectionContext, detect
+from core.secrets import SecretBox
+from tests.bot.platforms.meetings import Meetings, loopback, share_browser
+from tests.bot.recording.writing import write_attempt
 from tests.replicas.common.rooms import ReplicaRoom, Scenario
 from tests.replicas.common.server import Replicas, running_replicas
 from tests.replicas.platforms import HOSTS, ReplicaPlatform
+from tests.support.clock import ManualClock
+from tests.support.jobs import JobBook
 
 STEP_SECONDS = 50
 OPTIONS = RecordingOptions(video="off")
-
-
-async def _loopback(host: str, port: int) -> Sequence[str]:
-    """The replicas' internet: every name is this machine."""
-    return ["127.0.0.1"]
 
 
 @dataclass
@@ -121,7 +123,7 @@ class Visits:
                 url=url,
                 trusted_origins=(platform.origin,),
                 navigation_timeout_seconds=STEP_SECONDS,
-                resolver=_loopback,
+                resolver=loopback,
             )
         )
         return Visitor(
@@ -175,3 +177,35 @@ async def visits(
     visits = Visits(replica_browser, replicas, tmp_path)
     yield visits
     await asyncio.gather(*(context.close() for context in visits.contexts))
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """The work folder of a meeting of so many seconds; each is made once."""
+    made: dict[int, Path] = {}
+    making = Lock()
+    folder = tmp_path_factory.mktemp("recorded")
+
+    def make(seconds: int) -> Path:
+        with making:
+            if seconds not in made:
+                write_attempt(folder / str(seconds), seconds=seconds)
+                made[seconds] = folder / str(seconds)
+        return made[seconds]
+
+    return make
+
+
+@pytest.fixture
+async def meetings(
+    replica_browser: Browser,
+    replicas: Replicas,
+    recorded: Callable[[int], Path],
+    database: Database,
+    box: SecretBox,
+    clock: ManualClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Meetings:
+    share_browser(replica_browser, monkeypatch)
+    return Meetings(replicas, await JobBook.open(database, box, clock), tmp_path, recorded)

@@ -206,19 +206,3 @@ async def test_chat_and_captions_are_kept_with_their_authors(
         whole = [one for one in recording.captions if one.text in known_sentences()]
         assert {one.display_name for one in whole} == set(names())
         assert all(called[one.participant_id or ""] == one.display_name for one in whole)
-
-
-@pytest.mark.parametrize("platform", REPLICAS, ids=[one.slug for one in REPLICAS])
-async def test_whoever_is_sent_away_from_the_lobby_knocks_no_more(
-    visits: Visits, platform: ReplicaPlatform
-) -> None:
-    """LC-12: the guest is withdrawn, not left behind."""
-    visitor = await visits.make(platform, Scenario(lobby=True))
-    entering = asyncio.create_task(visitor.enter())
-    await asyncio.wait_for(visitor.replica.knocked.wait(), WAIT_SECONDS)
-    await until(lambda: visitor.lobbies)
-    entering.cancel()
-    await asyncio.gather(entering, return_exceptions=True)
-    await visitor.room.leave()
-    await asyncio.wait_for(visitor.replica.gone.wait(), WAIT_SECONDS)
-    assert not visitor.replica.present.is_set()

@@ -24,6 +24,8 @@ const replica = {
   async start() {
     this.socket = new WebSocket(`wss://${location.host}/_replica-ws?room=${this.room()}`);
     this.socket.onmessage = ({ data }) => this.hear(JSON.parse(data));
+    // A network that is gone; a page that goes itself is closed by its browser, with another code.
+    this.socket.onclose = ({ code }) => code === 1011 && this.on.screen?.({ name: 'lost' });
   },
 
   hear(message) {
@@ -33,6 +35,28 @@ const replica = {
     if (message.type === 'offer') void this.answer(message);
     if (message.type === 'hang-up') this.connections.get(message.connection)?.close();
     this.on[message.type]?.(message);
+    if (message.type === 'admitted') this.furnish();
+  },
+
+  /** What lies over or in the room of every platform. */
+  furnish() {
+    if (this.scenario.shares) {
+      const said = element('div', { role: 'status' }, `${this.people[0].name} is presenting`);
+      document.body.append(element('section', {}, said, element('video', { muted: true })));
+    }
+    if (this.scenario.ai_notes) {
+      const consent = () => this.send({ type: 'consented' });
+      const answers = ['Got it', 'Join now', 'OK', 'Allow', 'Continue', 'I understand'];
+      document.body.append(
+        element(
+          'div',
+          { role: 'dialog', 'aria-modal': 'true' },
+          element('h2', {}, 'An AI takes notes of this call'),
+          element('p', {}, 'Do you consent to notes being taken of what you say?'),
+          ...answers.map((answer) => element('button', { onclick: consent }, answer)),
+        ),
+      );
+    }
   },
 
   /** Where the client lives: some have all of theirs in a frame. */
@@ -58,6 +82,14 @@ const replica = {
     this.send({ type: 'signal', connection, description: pc.localDescription });
   },
 
+  /**
+   * Whether the page was opened with its devices off. It counts where their buttons cannot be read
+   * only, so that they are pressed everywhere else.
+   */
+  quiet(option) {
+    return this.scenario.translated && location.href.includes(option);
+  },
+
   /** The texts of some pages have typographic apostrophes. */
   text(words) {
     return this.scenario?.typographic ? words.replace(/'/g, '\u2019') : words;
@@ -69,9 +101,24 @@ const replica = {
   },
 };
 
+const LABELS = new Set(['aria-label', 'title', 'placeholder', 'alt']);
+
+/** Words as nobody's language has them, so that only what is no language is recognised. */
+function foreign(words) {
+  const people = new Set(replica.people.map(({ name }) => name));
+  if (typeof words !== 'string' || people.has(words)) return words;
+  return words.replace(/[a-z]/gi, (letter) => String.fromCharCode(letter.charCodeAt(0) + 0x4e00));
+}
+
 /** `element('button', {id: 'a', onclick: f}, 'text', child)` */
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
+  if (replica.scenario?.translated) {
+    children = children.map((child) => (typeof child === 'string' ? foreign(child) : child));
+    attributes = Object.fromEntries(
+      Object.entries(attributes).map(([name, value]) => [name, LABELS.has(name) ? foreign(value) : value]),
+    );
+  }
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === 'function') made[name] = value;
     else if (value !== false && value !== null) made.setAttribute(name, value === true ? '' : value);

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 
@@ -19,6 +19,8 @@ class Scenario:
     `screen` is what the page shows first, by its common name. `notice` lies over the room, a
     recording's. `api`: the client's own objects are reachable. `drifted`: class names and the
     order of elements differ. `reloads`: the page loads itself anew after the first join.
+    `translated`: every label and text is in no language of ours. `shares`: somebody shows a screen.
+    `ai_notes`: a question lies over the room that only a person may answer.
     """
 
     screen: str = "prejoin"
@@ -32,14 +34,18 @@ class Scenario:
     drifted: bool = False
     typographic: bool = False
     reloads: bool = False
+    translated: bool = False
+    shares: bool = False
+    ai_notes: bool = False
     people: tuple[str, ...] = ("Ada Park", "Ben Okafor")
 
 
 @dataclass
 class Guest:
-    """The bot as the page told of it; `tell` sends to the page."""
+    """The bot as the page told of it; `tell` sends to the page, `hang_up` ends the connection."""
 
     tell: Callable[[dict[str, Any]], None]
+    hang_up: Callable[[], None] = lambda: None
     name: str = ""
     microphone: bool = True
     camera: bool = True
@@ -55,7 +61,12 @@ class ReplicaRoom:
         self.knocked = asyncio.Event()
         self.present = asyncio.Event()
         self.gone = asyncio.Event()
+        # Pages that were loaded, and pages that asked to come in.
+        self.pages = 0
         self.joins = 0
+        # Somebody pressed a button of a question that was not for bots.
+        self.consented = False
+        self._lets_in = False
         self.passwords: list[str] = []
         self.captions_wanted = False
         self.signal: Callable[[dict[str, Any]], None] = lambda _: None
@@ -74,6 +85,17 @@ class ReplicaRoom:
 
     def admit(self) -> None:
         self._admit()
+
+    def reload(self) -> None:
+        """The page loads itself anew; whoever asks after that is let in."""
+        self._lets_in = True
+        self._tell({"type": "reload"})
+
+    def cut(self) -> None:
+        """The network between the page and its server is gone, for later pages, too."""
+        self.scenario = replace(self.scenario, screen="lost", lobby=False)
+        if self.guest is not None:
+            self.guest.hang_up()
 
     def says(self, name: str, text: str) -> None:
         """Somebody writes into the chat."""
@@ -118,6 +140,8 @@ class ReplicaRoom:
                 self.captions_wanted = True
             case "name":
                 guest.name = str(message["name"])
+            case "consented":
+                self.consented = True
             case "left":
                 self.gone.set()
             case "signal":
@@ -138,7 +162,7 @@ class ReplicaRoom:
             self.knocked.set()
         elif scenario.password is not None:
             self.show("password")
-        elif scenario.lobby:
+        elif scenario.lobby and not self._lets_in:
             self.show("lobby")
             self.knocked.set()
         else:

@@ -41,7 +41,7 @@ class Replicas:
     def browser_arguments(self) -> list[str]:
         """For a Chromium that takes this server for the internet."""
         return [
-            f"--host-resolver-rules=MAP * 127.0.0.1:{self.port}",
+            f"--host-resolver-rules=MAP * 127.0.0.1:{self.port}, EXCLUDE 127.0.0.1",
             "--allow-loopback-in-peer-connection",
             "--autoplay-policy=no-user-gesture-required",
             "--disable-features=WebRtcHideLocalIpsWithMdns",
@@ -86,9 +86,10 @@ class Replicas:
         if room is None:
             await websocket.close()
             return
-        outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        guest = room.guest = Guest(outbox.put_nowait)
+        outbox: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        guest = room.guest = Guest(outbox.put_nowait, lambda: outbox.put_nowait(None))
         outbox.put_nowait(room.hello())
+        room.pages += 1
         writing = asyncio.create_task(_write(websocket, outbox))
         try:
             while True:
@@ -107,10 +108,12 @@ async def _echo(websocket: WebSocket) -> None:
             await websocket.send_text(await websocket.receive_text())
 
 
-async def _write(websocket: WebSocket, outbox: asyncio.Queue[dict[str, Any]]) -> None:
+async def _write(websocket: WebSocket, outbox: asyncio.Queue[dict[str, Any] | None]) -> None:
+    """Until None, which ends the connection as a lost network does."""
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-        while True:
-            await websocket.send_text(json.dumps(await outbox.get()))
+        while (message := await outbox.get()) is not None:
+            await websocket.send_text(json.dumps(message))
+        await websocket.close(1011)
 
 
 class _Server(uvicorn.Server):

@@ -6,6 +6,7 @@ const client = {
   name: '',
   joined: false,
   state: {
+    'features/base/audio-only': { enabled: false },
     'features/base/conference': {},
     'features/base/connection': {},
     'features/base/participants': { local: { id: 'me000001', name: '', role: 'participant' } },
@@ -72,7 +73,10 @@ const client = {
       UI: {},
       store: {
         getState: () => client.state,
-        dispatch: ({ type, participant }) => replica.send({ type, id: participant?.id }),
+        dispatch: ({ type, participant, audioOnly }) => {
+          if (type === 'SET_AUDIO_ONLY') client.state['features/base/audio-only'] = { enabled: audioOnly };
+          replica.send({ type, id: participant?.id });
+        },
       },
     };
   },

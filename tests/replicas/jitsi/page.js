@@ -24,6 +24,7 @@ function notification(title, text) {
 }
 
 function prejoin(...notes) {
+  if (replica.quiet('config.startWithAudioMuted=true')) own.microphone = own.camera = false;
   const name = element('input', { id: 'premeeting-name-input', placeholder: 'Enter your name' });
   const error = element('div', { 'data-testid': 'prejoin.errorMessage', hidden: true }, 'Name needed');
   const join = element(

@@ -26,6 +26,7 @@ const tell = (words) => element('p', {}, replica.text(words));
 const panel = (...parts) => element('main', { class: replica.name('jstest-main') }, ...parts);
 
 function door(...notes) {
+  if (replica.quiet('audio=off&video=off')) own.microphone = own.camera = false;
   const name = element('input', { 'data-qa': 'knockNameInput', placeholder: 'Your name' });
   const knock = element(
     'button',

@@ -179,6 +179,13 @@
     return true;
   };
 
+  /** The client's own mode for little bandwidth: with it no camera is sent to it (D6). */
+  webPlatform.stopIncomingVideo = () => {
+    if (!joined()) return false;
+    page.APP.store.dispatch({ type: 'SET_AUDIO_ONLY', audioOnly: true });
+    return stored('base/audio-only').enabled === true;
+  };
+
   webPlatform.leave = async () => {
     if (!joined() || typeof conference().hangup !== 'function') return false;
     // It goes on for a moment to a page of thanks; gone is the bot at once.

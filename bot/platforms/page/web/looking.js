@@ -20,6 +20,7 @@ const webPlatform = {
   rename: null,
   pin: null,
   tell: null,
+  stopIncomingVideo: null,
   leave: null,
   shape: () => '',
 };
@@ -164,3 +165,4 @@ function webLook() {
 }
 
 onCommand('web.look', webLook);
+onCommand('web.shape', () => webPlatform.shape().slice(0, WEB_EVIDENCE));

@@ -63,6 +63,9 @@ onCommand('web.say', async ({ text }) => (await webPlatform.say?.(text)) ?? fals
 
 onCommand('web.pin', ({ platformId }) => webPlatform.pin?.(platformId) ?? false);
 
+/** False: by the page's own button. */
+onCommand('web.receiveNoVideo', () => webPlatform.stopIncomingVideo?.() ?? false);
+
 /** False: the page shows no way out. */
 onCommand('web.leave', async () => {
   if (await webPlatform.leave?.()) return true;

@@ -68,6 +68,8 @@ interface WebPlatform {
   pin: ((platformId: string) => boolean) | null;
   /** What else there is to tell: sources, mixes, who speaks (bot/platforms/observations.py). */
   tell: ((tell: (key: string, kind: string, body: Json) => boolean) => void) | null;
+  /** Have the server send no video; false: try the anchors. */
+  stopIncomingVideo: (() => boolean) | null;
   leave: (() => boolean | Promise<boolean>) | null;
   /** Shape of the client's objects, for those who have to find out why. */
   shape(): string;
