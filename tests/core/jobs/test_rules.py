@@ -71,8 +71,9 @@ def test_what_the_bot_was_told_and_has_not_done_yet_counts(
 
 
 # Jitsi's client has a verb of its own for it; the others' pages are not known to have one.
-NO_PIN: Final = dict.fromkeys(("meet", "teams", "zoom", "webex", "whereby"), {(Verb.PIN, None)})
-UNSUPPORTED: Final[dict[str, set[tuple[Verb, str | None]]]] = NO_PIN | {
+NO_PIN: Final = ("meet", "teams", "zoom", "webex", "whereby")
+UNSUPPORTED: Final[dict[str, set[tuple[Verb, str | None]]]] = {
+    **{slug: {(Verb.PIN, None)} for slug in NO_PIN},
     "discord": {
         (Verb.PIN, None),
         (Verb.SCREENSHOT, None),
