@@ -24,6 +24,8 @@ from api.routes import (
     admin,
     auth,
     billing,
+    calendar_rules,
+    calendars,
     cli_auth,
     documents,
     events,
@@ -51,6 +53,7 @@ from api.services import Services
 from api.telemetry import Telemetry
 from core.billing.customers import Customers
 from core.billing.stripe_client import create_payments
+from core.calendars.providers import Providers
 from core.clock import Clock, SystemClock
 from core.database import COMMANDS_CHANNEL, DELIVERIES_CHANNEL, Database
 from core.dispatch.base import Dispatcher
@@ -136,6 +139,9 @@ def create_app(
                 ),
                 meter=RequestMeter(database, time, settings.limits.requests),
                 metrics=metrics,
+                calendars=await stack.enter_async_context(
+                    Providers(settings, time, resolver=resolver)
+                ),
             )
             stack.push_async_callback(payments.close)
             app.state.services = services
@@ -166,6 +172,8 @@ def create_app(
         socket,
         ingest,
         invites,
+        calendars,
+        calendar_rules,
         usage,
         webhooks,
         billing,
@@ -181,6 +189,7 @@ def create_app(
         admin,
     ):
         app.include_router(part.router)
+    app.include_router(calendars.open_router)
     errors.install(app)
     app.add_middleware(Idempotency)
     app.add_middleware(BodyLimit, larger=[(output_media.ROUTE, output_media.MOST_BODY_BYTES)])

@@ -41,6 +41,14 @@ LINKS: Final[Mapping[str, Link]] = {
     "transcribeJob": Link(("getTranscript",), "id", PATH_ID),
     "listRecordings": Link(("getRecording", "getTranscript"), "id", FIRST_ID),
     "deleteRecording": Link(("getRecordingDeletion",), "id", PATH_ID),
+    "handOverCalendar": Link(
+        ("getCalendarConnection", "syncCalendarConnection", "deleteCalendarConnection"),
+        "id",
+        BODY_ID,
+    ),
+    "createCalendarRule": Link(
+        ("getCalendarRule", "changeCalendarRule", "deleteCalendarRule"), "id", BODY_ID
+    ),
     "createKey": Link(("revokeKey",), "id", BODY_ID),
     "listDeliveries": Link(
         ("getDelivery", "resendDelivery"), "deliveryId", "$response.body#/data/0/deliveryId"

@@ -35,7 +35,7 @@ async def checked_job(body: CreateJob, caller: Caller, services: Services) -> Ne
         BadInput: with the field and what to do about it.
         TooLarge: the metadata has more than 16 KiB.
     """
-    metadata = _metadata(body.metadata or {})
+    metadata = checked_metadata(body.metadata or {})
     detected = _detected(body, metadata, caller, services)
     discord = _discord(body, detected)
     await _check_server(metadata, services)
@@ -57,7 +57,7 @@ async def checked_job(body: CreateJob, caller: Caller, services: Services) -> Ne
         leave_behavior=body.leave_behavior,
         auto_leave=leaving_policy(
             body.leave_behavior,
-            _sent(body.auto_leave),
+            sent_fields(body.auto_leave),
             spec_of(detected.platform).entry_delay_seconds,
         ),
         recording=_recording(body),
@@ -68,7 +68,13 @@ async def checked_job(body: CreateJob, caller: Caller, services: Services) -> Ne
     )
 
 
-def _metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def checked_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """A customer's own data, as it is stored.
+
+    Raises:
+        BadInput: it is no plain JSON.
+        TooLarge: it has more than 16 KiB.
+    """
     try:
         size = len(json.dumps(metadata, allow_nan=False, ensure_ascii=False).encode())
         storable = "\\u0000" not in json.dumps(metadata)
@@ -153,7 +159,7 @@ def _join_at(asked: datetime | None, now: datetime) -> datetime | None:
     return asked
 
 
-def _sent(auto_leave: AutoLeaveIn | None) -> dict[str, Any]:
+def sent_fields(auto_leave: AutoLeaveIn | None) -> dict[str, Any]:
     """Only what was sent: the rest comes from `leaveBehavior` and the defaults (LC-23)."""
     return auto_leave.model_dump(exclude_unset=True) if auto_leave is not None else {}
 

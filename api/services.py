@@ -11,6 +11,7 @@ from api.metrics import Metrics
 from api.request_meter import RequestMeter
 from core.billing.customers import Customers
 from core.billing.payments import Payments
+from core.calendars.providers import Providers
 from core.clock import Clock
 from core.database import Database
 from core.dispatch.base import Dispatcher
@@ -49,6 +50,7 @@ class Services:
     metrics: Metrics
     payments: Payments
     customers: Customers
+    calendars: Providers
 
     async def storage_of(self, job: Job) -> Storage:
         """Where the recording of `job` lies.

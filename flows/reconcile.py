@@ -9,6 +9,7 @@ from prefect.cache_policies import NO_CACHE
 
 from core.dispatch.prefect import PrefectDispatcher
 from core.dispatch.reconciling import Reconciler, Tally
+from flows.calendars import hand_out_syncs
 from flows.resources import open_resources
 from flows.transcripts import hand_out
 
@@ -33,7 +34,8 @@ async def repair() -> Tally:
             # The rounds count themselves, so that nobody has to remember the last one.
             number = int(resources.clock.now().timestamp()) // INTERVAL_SECONDS
             tally = await reconciler.round(number)
-            # Last: whatever is wrong with transcripts keeps no job from its run.
+            # Last: whatever is wrong with these keeps no job from its run.
+            await hand_out_syncs(resources, runs)
             await hand_out(resources, runs)
             return tally
 

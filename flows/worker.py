@@ -45,6 +45,7 @@ from prefect.workers.base import (
 
 from core.dispatch.queues import QUEUE_PRIORITIES, machine_queue
 from core.errors import MeetbotError
+from flows.calendars import calendar_sync, calendar_sync_now
 from flows.check_accounts import check_accounts
 from flows.deliver_webhooks import deliver_webhooks
 from flows.erase import erase
@@ -67,6 +68,8 @@ HOUSEKEEPERS: Final = 4
 HOUSEKEEPING: Final[dict[str, Flow[..., Any]]] = {
     flow.name: flow
     for flow in (
+        calendar_sync,
+        calendar_sync_now,
         check_accounts,
         deliver_webhooks,
         erase,

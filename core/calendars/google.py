@@ -55,10 +55,12 @@ class GoogleCalendar:
         for _ in range(MOST_PAGES):
             page = await self._http.ask("GET", address, source.secret, params=wanted)
             for item in objects(page.get("items")):
+                if text_of(item.get("id")) is None:
+                    continue
                 event = _event(item)
                 if event is not None:
                     events.append(event)
-                elif isinstance(item.get("id"), str):
+                else:
                     gone.append(item["id"])
             following = page.get("nextPageToken")
             if not isinstance(following, str):

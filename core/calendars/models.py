@@ -11,7 +11,7 @@ from core.calendars.rules import Match, RuleAction, RuleTerms, Why
 from core.columns import choice, document, sealed, timestamp
 
 
-class Provider(StrEnum):
+class CalendarService(StrEnum):
     """Who has the calendar; `ics` is a feed at an address."""
 
     GOOGLE = "google"
@@ -39,7 +39,7 @@ class CalendarConnection(SQLModel, table=True):
     id: str = Field(primary_key=True)
     team_id: str = Field(foreign_key="teams.id")
     livemode: bool
-    provider: Provider = Field(sa_column=choice(Provider))
+    provider: CalendarService = Field(sa_column=choice(CalendarService))
     # Which of the person's calendars; for a feed nothing.
     calendar_id: str
     # The connected person's address, in lower case; of a feed it may not be known.
@@ -47,7 +47,7 @@ class CalendarConnection(SQLModel, table=True):
     state: State = Field(default=State.ACTIVE, sa_column=choice(State))
     # What is wrong, in words; of an active one it may pass.
     problem: str | None = None
-    # Sealed JSON: tokens, or the feed's address. None once it is disconnected.
+    # Sealed JSON: tokens, or the address of the feed.
     grant: str | None = Field(default=None, sa_column=sealed(nullable=True))
     # Where the next sync goes on; None: from the beginning.
     cursor: str | None = None
@@ -73,7 +73,7 @@ class CalendarLogin(SQLModel, table=True):
     connection_id: str
     team_id: str = Field(foreign_key="teams.id")
     livemode: bool
-    provider: Provider = Field(sa_column=choice(Provider))
+    provider: CalendarService = Field(sa_column=choice(CalendarService))
     calendar_id: str
     # What proves to the provider that it was us who sent the person (PKCE).
     verifier: str = Field(sa_column=sealed())

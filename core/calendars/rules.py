@@ -99,7 +99,8 @@ class Decision:
 def decide(facts: Facts, rules: Iterable[RuleTerms]) -> Decision:
     """What is to become of an event."""
     tried: list[Tried] = []
-    for rule in sorted(rules, key=lambda one: (one.priority, one.id)):
+    # Ids are of one length; the names of rules that are only tried are numbered.
+    for rule in sorted(rules, key=lambda one: (one.priority, len(one.id), one.id)):
         tried.append(Tried(rule.id, rule.priority, failed_conditions(facts, rule.match)))
         if tried[-1].matched:
             action, why = rule.action, Why.RULE

@@ -25,7 +25,7 @@ class CalendarSettings(BaseModel):
     microsoft_api: str = "https://graph.microsoft.com/v1.0"
     # For one request to a provider, and for one feed.
     timeout_seconds: Annotated[float, Field(gt=0)] = 10
-    # Calendars that one run syncs at once.
-    at_once: Annotated[int, Field(ge=1)] = 8
+    # Calendars that one run syncs at once; each holds two connections to the database.
+    at_once: Annotated[int, Field(ge=1, le=4)] = 4
     # Whether providers are asked to tell of changes; they only tell an https address.
     push: bool = True

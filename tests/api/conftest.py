@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -140,6 +141,15 @@ def settings(
 async def api(
     settings: Settings, database: Database, box: SecretBox, clock: ManualClock
 ) -> AsyncIterator[Api]:
+    async with api_with(settings, database, box, clock) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def api_with(
+    settings: Settings, database: Database, box: SecretBox, clock: ManualClock
+) -> AsyncIterator[Api]:
+    """The API with other settings."""
     book = await JobBook.open(database, box, clock)
     dispatcher = LoggingDispatcher()
     app = create_app(settings, clock=clock, dispatcher=lambda _: dispatcher, resolver=public)

@@ -9,9 +9,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from pydantic import SecretStr
 from sqlmodel import select
 
 from core.accounts.service import mint_key
+from core.calendars.connections import NewConnection
+from core.calendars.connections import connect as connect_calendar
+from core.calendars.grants import Grant
+from core.calendars.models import CalendarService
+from core.calendars.rule_store import create_rule
+from core.calendars.rules import Match
+from core.ids import new_id
 from core.integrations.pool import Owner, connect
 from core.integrations.state import DOMAINS, Provider, StorageState
 from core.jobs.failures import ExitReason
@@ -45,6 +53,31 @@ async def an_integration(book: JobBook) -> str:
             Provider.ZOOM,
             "bot@example.com",
             state,
+            now=book.now,
+        )
+    return row.id
+
+
+async def a_calendar(book: JobBook) -> str:
+    new = NewConnection(
+        owner=Owner(book.team_id, livemode=True),
+        connection_id=new_id("cal"),
+        provider=CalendarService.ICS,
+        calendar_id="",
+        account=None,
+        grant=Grant(url=SecretStr("https://calendars.example/a.ics")),
+    )
+    async with book.database.begin() as session:
+        return (await connect_calendar(session, book.box, new, now=book.now)).id
+
+
+async def a_rule(book: JobBook) -> str:
+    fields: dict[str, Any] = {"priority": 1, "action": "record", "match": Match()}
+    async with book.database.begin() as session:
+        row = await create_rule(
+            session,
+            Owner(book.team_id, livemode=True),
+            fields | {"enabled": True, "bot_defaults": None},
             now=book.now,
         )
     return row.id
@@ -105,6 +138,21 @@ EXAMPLES: Final[Mapping[tuple[str, str], Example]] = {
     },
     ("GET", "/api/v1/integrations"): Example(),
     ("DELETE", "/api/v1/integrations/{id}"): Example({"id": an_integration}),
+    ("POST", "/api/v1/calendar/connect"): Example(body={"provider": "google"}),
+    ("POST", "/api/v1/calendar/grants"): Example(
+        body={"provider": "google", "refreshToken": "a token"}
+    ),
+    ("GET", "/api/v1/calendar/connections"): Example(),
+    ("GET", "/api/v1/calendar/connections/{id}"): Example({"id": a_calendar}),
+    ("DELETE", "/api/v1/calendar/connections/{id}"): Example({"id": a_calendar}),
+    ("POST", "/api/v1/calendar/connections/{id}/sync"): Example({"id": a_calendar}),
+    ("GET", "/api/v1/calendar/rules"): Example(),
+    ("POST", "/api/v1/calendar/rules"): Example(body={"action": "record"}),
+    ("POST", "/api/v1/calendar/rules/dry-run"): Example(body={}),
+    ("GET", "/api/v1/calendar/rules/{id}"): Example({"id": a_rule}),
+    ("PATCH", "/api/v1/calendar/rules/{id}"): Example({"id": a_rule}, {"priority": 2}),
+    ("DELETE", "/api/v1/calendar/rules/{id}"): Example({"id": a_rule}),
+    ("GET", "/api/v1/calendar/events"): Example(),
     ("GET", "/api/v1/jobs"): Example(),
     ("POST", "/api/v1/jobs"): Example(body={"meetingUrl": "https://meet.google.com/abc-defg-hij"}),
     ("GET", "/api/v1/jobs/{id}"): _OF_A_JOB,

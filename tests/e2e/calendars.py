@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from core.calendars.models import CalendarConnection, CalendarEvent, CalendarLogin, Provider
+from core.calendars.models import CalendarConnection, CalendarEvent, CalendarLogin, CalendarService
 from core.calendars.rules import RuleAction, Why
 from core.clock import SystemClock
 from core.ids import new_id
@@ -27,7 +27,7 @@ async def connect_calendar(product: RunningStack) -> dict[str, str]:
             CalendarConnection(
                 id=connection_id,
                 **owner,
-                provider=Provider.GOOGLE,
+                provider=CalendarService.GOOGLE,
                 calendar_id="primary",
                 grant=box.seal(SecretStr(secrets["calendar grant"])),
                 next_sync_at=later,
@@ -40,7 +40,7 @@ async def connect_calendar(product: RunningStack) -> dict[str, str]:
                 state_hash=new_id("cal"),
                 connection_id=connection_id,
                 **owner,
-                provider=Provider.GOOGLE,
+                provider=CalendarService.GOOGLE,
                 calendar_id="primary",
                 verifier=box.seal(SecretStr(secrets["PKCE"])),
                 landing="/",

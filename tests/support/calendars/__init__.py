@@ -1,0 +1,1 @@
+"""Calendars on loopback that speak as Google, Microsoft and published feeds do."""
