@@ -180,7 +180,7 @@ class Meetings:
             watching = asyncio.create_task(self._act(job, replica, on_lobby, in_room))
             going = asyncio.create_task(self._go(run, job, seconds))
             # Nobody would tell the bot to leave when something is wrong in the room.
-            watching.add_done_callback(lambda done: done.cancelled() or _end_with(done, going))
+            watching.add_done_callback(lambda done: _end_with(done, going))
             try:
                 failure = await going
             finally:
@@ -338,7 +338,7 @@ class Meetings:
 
 
 def _end_with(watching: asyncio.Task[None], going: asyncio.Task[Any]) -> None:
-    if watching.exception() is not None:
+    if not watching.cancelled() and watching.exception() is not None:
         going.cancel()
 
 
