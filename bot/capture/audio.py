@@ -68,6 +68,7 @@ class AudioRecorder:
         if track is not None:
             for packet in track.pop(now_ms, everything=True):
                 self._route(packet, track.track_id)
+            self.mixes.end(track.track_id)
 
     def claim(self, track_id: str) -> None:
         """An owner became known: what was held for them is written."""

@@ -2,10 +2,12 @@
 
 A server either sends those who speak on a few tracks in turn (Meet: three of them) or mixes all
 voices into one (Teams). Two things tell them apart: the contributing sources (CSRC) that the mixer
-writes into each packet's header, and what the page says about who is speaking. Headers are exact
-about who began, and name people for seconds after they have stopped; the page knows who stopped,
-and shows it late. In a mix both are heard. A packet goes to everybody whose voice is in it; where a
-mix holds two voices, both files hold both.
+writes into each packet's header, and what the page says about who is speaking. Headers say at once
+who speaks, and may go on naming them for seconds; the page knows who has stopped, and shows it
+late. So in a mix whoever is named speaks until the page shows that they have stopped. Whose a
+source is the page tells, or, of the one mix of a meeting, it is learned from who is shown to speak
+when it comes up. A packet goes to everybody whose voice is in it; where a mix holds two voices,
+both files hold both.
 """
 
 from __future__ import annotations
@@ -25,8 +27,11 @@ MAX_SPEECHES: Final = 200
 # A page shows who speaks sooner or later than it says: a sound that nobody is shown for belongs to
 # whoever is shown next to it in time.
 NEAR_MS: Final = 700.0
-# A source that was not named for so long and is again has just begun to speak.
+# A source that was not named for so long has stopped, and begins anew when it is again.
 _GAP_MS: Final = 100.0
+# How long before and after a source comes up its person may be shown to begin.
+_SIGN_BEFORE_MS: Final = 400.0
+_SIGN_AFTER_MS: Final = 1300.0
 # How much later than other tracks a mix is written, so that its signs are there by then.
 MIX_WAIT_MS: Final = 1000.0
 # Virtual tracks get numbers of their own, far from those of real ones.
@@ -62,8 +67,10 @@ class Mixes:
         # To whom the last packet of each real track went.
         self._last: dict[int, frozenset[str]] = {}
         self._numbers: dict[str, int] = {}
-        # When each source was last named in a mix, and since when without a gap.
+        # Since when each source has been named without a gap, and when it was named last.
         self._heard: dict[int, _Speech] = {}
+        # Whose a source is, as far as who is shown to speak tells.
+        self._learned: dict[int, str] = {}
         # People of whom a source is known.
         self._named: frozenset[str] = frozenset()
         # Set once the page has said that people use tracks in turn.
@@ -96,6 +103,10 @@ class Mixes:
         self._mixes[mix.track_id] = mix
         return True
 
+    def end(self, track_id: str) -> None:
+        """The track is over."""
+        self._mixes.pop(track_id, None)
+
     def speaks(self, participant_id: str, at_ms: float, *, speaking: bool) -> None:
         """Somebody began to speak, or stopped; `at_ms` on the clock of packets."""
         said = self._speeches.setdefault(participant_id, deque(maxlen=MAX_SPEECHES))
@@ -126,26 +137,32 @@ class Mixes:
         self._sourced.add(track_id)
         if self._turns is not None:
             return self._turn(self._turns, packet, track_id)
+        # Sources of several mixes are on whichever is free.
+        alone = mixed and len(self._mixes) == 1
         named: dict[str, str] = {}
-        begun: set[str] = set()
-        unknown: list[int] = []
+        stopped: dict[str, str] = {}
+        unknown: dict[str, str | None] = {}
         for csrc in packet.csrcs:
-            owner = self._owners.get(csrc)
-            if owner is None:
-                unknown.append(csrc)
-            elif owner.participant_id is not None:
-                named.setdefault(owner.participant_id, source_key(csrc))
-                mixed = mixed or owner.isolation == "mixed-gated"
-                if self._begins(csrc, packet.at_ms):
-                    begun.add(owner.participant_id)
-        # An unknown source may be of anybody who has none yet.
-        others = self._speeches.keys() - self._named if unknown and mixed else frozenset()
-        shown = self._shown(packet.at_ms, [*named, *sorted(others)]) if mixed else ()
-        if mixed and self._speeches and (shown or begun):
-            shown = [*shown, *sorted(begun.difference(shown))]
-            return {named.get(one, f"voice:{one}"): one for one in shown}
-        voices: dict[str, str | None] = {key: one for one, key in named.items()}
-        return voices | {source_key(csrc): None for csrc in unknown}
+            owner, key = self._owners.get(csrc), source_key(csrc)
+            since = self._since(csrc, packet.at_ms)
+            person = owner.participant_id if owner else self._guess(csrc, since) if alone else None
+            if person is None:
+                unknown |= {} if owner else {key: None}
+            elif (mixed or (owner and owner.isolation == "mixed-gated")) and self._stopped(
+                person, since, packet.at_ms
+            ):
+                stopped.setdefault(person, key)
+            else:
+                named.setdefault(person, key)
+        if unknown and mixed:
+            # Of somebody who has no source yet.
+            others = self._speeches.keys() - self._named
+            others -= {*self._learned.values()} if alone else set()
+            shown = self._shown(packet.at_ms, sorted(others))
+            named |= {one: f"voice:{one}" for one in shown}
+        if not named:
+            named = {one: stopped[one] for one in self._shown(packet.at_ms, stopped)}
+        return {key: one for one, key in named.items()} or unknown
 
     def _turn(self, turns: Turns, packet: Packet, track_id: str) -> Mapping[str, str | None]:
         """The one voice in the packet; a source of nobody known is held, and never guessed."""
@@ -164,14 +181,38 @@ class Mixes:
             return {}
         return {source_key(csrc): owner.participant_id if owner else None}
 
-    def _begins(self, csrc: int, moment_ms: float) -> bool:
-        """Whether a source has come into the headers just now: then its sign may still be on its
-        way."""
-        heard = self._heard.setdefault(csrc, _Speech(moment_ms, moment_ms))
+    def _since(self, csrc: int, moment_ms: float) -> float:
+        """Since when the source has been named without a gap."""
+        heard = self._heard.get(csrc)
+        if heard is None:
+            if len(self._heard) >= MAX_SOURCES:
+                return moment_ms
+            heard = self._heard[csrc] = _Speech(moment_ms, moment_ms)
         if moment_ms - (heard.end_ms or 0.0) > _GAP_MS:
             heard.start_ms = moment_ms
         heard.end_ms = moment_ms
-        return moment_ms - heard.start_ms < NEAR_MS
+        return heard.start_ms
+
+    def _guess(self, csrc: int, since_ms: float) -> str | None:
+        """Whose a source is that came up then: of the one person who was shown to begin with it."""
+        begun = [
+            one
+            for one, said in self._speeches.items()
+            if any(
+                -_SIGN_BEFORE_MS <= speech.start_ms - since_ms <= _SIGN_AFTER_MS for speech in said
+            )
+        ]
+        known = self._learned.get(csrc)
+        free = [one for one in begun if one not in self._learned.values()]
+        if known not in begun and len(free) == 1 and free[0] not in self._named:
+            known = self._learned[csrc] = free[0]
+        return known
+
+    def _stopped(self, participant_id: str, since_ms: float, moment_ms: float) -> bool:
+        """Whether the page has shown that they stopped since their source came up."""
+        said = self._speeches.get(participant_id, ())
+        ended = any(one.end_ms is not None and since_ms < one.end_ms <= moment_ms for one in said)
+        return ended and all(_apart(one, moment_ms) > 0 for one in said)
 
     def _shown(self, moment_ms: float, among: Collection[str]) -> Collection[str]:
         """Who of them is shown to speak, or is next to it; none where there is no sign at all."""

@@ -7,4 +7,6 @@ from typing import Final
 from bot.platforms.driver import PAGE_DIR
 from bot.platforms.web.room import web_driver
 
-ZOOM_DRIVER: Final = web_driver("zoom", PAGE_DIR / "web" / "zoom.js")
+ZOOM_DRIVER: Final = web_driver(
+    "zoom", *(PAGE_DIR / "web" / name for name in ("played.js", "zoom.js"))
+)

@@ -21,10 +21,11 @@ class ReplicaPlatform:
     """`url` with `{room}`; `lacks` names scenarios that the platform does not have.
 
     `named` makes the name of a room as the platform does; `in_path`: the name is the last part of
-    the path of the page that is opened. `topology` is how voices come: each on a track of its own
-    (`mesh`, `bridge`), all on one (`mix`), or by turns on three (`turns`); `stream_id` makes the id
-    of a person's media stream, of the mix's, or of a receiver's. `answer`: what the platform's
-    servers answer a client who asks for everybody, of the room's people and the bot's name.
+    the path of the page that is opened; `person` makes the ids of people. `topology` is how voices
+    come: each on a track of its own (`mesh`, `bridge`, `sfu`), all on one (`mix`), or by turns on
+    three (`turns`); `stream_id` makes the id of a person's media stream, of the mix's, or of a
+    receiver's. `answer`: what the platform's servers answer a client who asks for everybody, of the
+    room's people and the bot's name.
     """
 
     slug: Slug
@@ -33,8 +34,9 @@ class ReplicaPlatform:
     lacks: frozenset[str] = field(default_factory=frozenset)
     named: Callable[[int], str] = "room{}".format
     in_path: bool = True
-    topology: Literal["mesh", "bridge", "mix", "turns"] | None = None
-    stream_id: str = "stream-of-{person}"
+    person: Callable[[int], str] = "a{:07x}".format
+    topology: Literal["mesh", "bridge", "sfu", "mix", "turns"] | None = None
+    stream_id: Callable[[str], str] = "stream-of-{}".format
     captions: bool = True
     answer: Callable[[Sequence[Mapping[str, Any]], str], bytes] | None = None
 
@@ -50,7 +52,7 @@ REPLICAS = (
         "https://meet.jit.si/{room}",
         frozenset({"captcha", "recording disabled", "locked for good"}),
         topology="bridge",
-        stream_id="{person}-audio-0-1",
+        stream_id="{}-audio-0-1".format,
     ),
     ReplicaPlatform(
         "whereby",
@@ -77,7 +79,7 @@ REPLICAS = (
         named="2{:012}".format,
         in_path=False,
         topology="mix",
-        stream_id="mainAudio-{person}",
+        stream_id="mainAudio-{}".format,
     ),
     ReplicaPlatform(
         "zoom",
@@ -87,6 +89,11 @@ REPLICAS = (
         frozenset({"no door", "locked for good", "other language"}),
         named="9{:09}".format,
         in_path=False,
+        person=lambda index: str(16_779_264 + 1024 * index),
+        topology="sfu",
+        # The number holds the person's, and other things in its low bits.
+        stream_id=lambda who: f"{int(who) + 517}%2B16778240%2BCS%2B1",
+        captions=False,
     ),
     ReplicaPlatform(
         "webex",
@@ -94,7 +101,7 @@ REPLICAS = (
         "https://acme.webex.com/meet/{room}",
         frozenset({"no door", "locked for good"}),
         topology="mix",
-        stream_id="slot-of-{person}",
+        stream_id="slot-of-{}".format,
     ),
     ReplicaPlatform(
         "meet",
@@ -115,7 +122,7 @@ REPLICAS = (
         ),
         named=meeting_code,
         topology="turns",
-        stream_id="666{person}",
+        stream_id="666{}".format,
         answer=everybody,
     ),
 )

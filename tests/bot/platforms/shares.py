@@ -19,6 +19,8 @@ WINDOW_MS = 20
 # Whatever is this far off in time is where it belongs: sentences begin and end within breaths.
 SLACK_MS = 100
 LOUD_DB = -45.0
+# A client that plays sound by itself keeps some of it in hand: its recording is late as a whole.
+LATEST_MS = 400
 
 Moments = NDArray[np.bool_]
 
@@ -30,10 +32,15 @@ class Shares:
 
     right: float
     kept: Mapping[str, float]
+    late_ms: int
+    # For people, a sign for 100 ms: `#` in the right file, `+` in the wrong one, `-` in none.
+    picture: str
 
     def __str__(self) -> str:
         kept = ", ".join(f"{name} {share:.1%}" for name, share in self.kept.items())
-        return f"{self.right:.1%} given to the right speaker; kept of {kept}"
+        return (
+            f"{self.right:.1%} given to the right speaker; kept of {kept}; {self.late_ms} ms late"
+        )
 
 
 def shares(recording: Recording, voiced: Mapping[str, Sequence[float]]) -> Shares:
@@ -56,16 +63,19 @@ def shares(recording: Recording, voiced: Mapping[str, Sequence[float]]) -> Share
             who = ids[file.participant_id or ""]
             loud = _loud(decode(file.path), length)
             heard[who] = heard.get(who, np.zeros(length, bool)) | loud
+    late = _late(np.any([*spoken.values()], axis=0), np.any([*heard.values()], axis=0))
+    spoken = {who: np.roll(moments, late) for who, moments in spoken.items()}
     anybody = np.any([*spoken.values()], axis=0)
     quiet = np.zeros(length, bool)
     wrong = np.any([heard[who] & ~_wide(spoken.get(who, quiet)) for who in heard], axis=0)
-    found = np.any([spoken[who] & _wide(heard[who]) for who in spoken], axis=0)
+    found = np.any([_wide(spoken[who]) & _wide(heard[who]) for who in spoken], axis=0)
     right = float(np.sum(anybody & found & ~wrong) / np.sum(anybody))
     kept = {
         names[who]: float(np.sum(moments & _wide(heard[who])) / np.sum(moments))
         for who, moments in spoken.items()
     }
-    return Shares(right, kept)
+    rows = [f"{names[who]:>16} {_row(spoken.get(who, quiet), heard[who])}" for who in heard]
+    return Shares(right, kept, late * WINDOW_MS, "\n".join(rows))
 
 
 def _loud(sound: NDArray[np.float32], length: int) -> Moments:
@@ -74,6 +84,21 @@ def _loud(sound: NDArray[np.float32], length: int) -> Moments:
     whole[: min(len(sound), len(whole))] = sound[: len(whole)]
     power = np.mean(np.square(whole.reshape(length, size)), axis=1)
     return np.asarray(10 * np.log10(np.maximum(power, 1e-12)) > LOUD_DB)
+
+
+def _row(spoken: Moments, heard: Moments) -> str:
+    said, kept = _wide(spoken), _wide(heard)
+    marks = np.where(heard & ~said, "+", np.where(spoken & ~kept, "-", "."))
+    marks = np.where((marks == ".") & heard, "#", marks)
+    order = "+-#."
+    step = 100 // WINDOW_MS
+    return "".join(min(marks[at : at + step], key=order.index) for at in range(0, len(marks), step))
+
+
+def _late(spoken: Moments, heard: Moments) -> int:
+    """By how many windows the files are late, whoever it is that speaks in them."""
+    alike = [np.sum(np.roll(spoken, shift) == heard) for shift in range(LATEST_MS // WINDOW_MS)]
+    return int(np.argmax(alike))
 
 
 def _wide(moments: Moments) -> Moments:

@@ -1,9 +1,9 @@
 """All voices in one track, as a server mixes them: decoded, added up and encoded again, with the
 sources of each packet in its header.
 
-As on the platforms, a source stays in the headers for seconds after it has fallen silent, levels
-are not steady, and what the page shows of who speaks comes late and flickers. Everything is drawn
-from a seed.
+A source stays in the headers for a moment after it has fallen silent, and for seconds in what the
+browser says of it; levels are not steady; what the page shows of who speaks comes late and
+flickers. Everything is drawn from a seed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sandbox.tracks import OPUS_SAMPLES
 
 SEED = 20_261_125
 RATE = 48_000
-LINGER_FRAMES = (60, 120)
+LINGER_FRAMES = (5, 12)
 LEVEL_JITTER_DB = 6
 VOICE_DBOV = -45
 # After the voice, in frames: an outline comes, and goes.

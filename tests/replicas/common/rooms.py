@@ -55,7 +55,7 @@ class Guest:
 class ReplicaRoom:
     """One meeting. `present` is set while the bot is in it, `gone` when its page has left."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, person: Callable[[int], str] = "a{:07x}".format) -> None:
         self.scenario = scenario
         self.guest: Guest | None = None
         self.knocked = asyncio.Event()
@@ -73,7 +73,7 @@ class ReplicaRoom:
         self.came: Callable[[dict[str, Any]], None] = lambda _: None
         self.chat: list[str] = []
         self.people = [
-            {"id": f"a{index:07x}", "name": name, "host": index == 0, "muted": False}
+            {"id": person(index), "name": name, "host": index == 0, "muted": False}
             for index, name in enumerate(scenario.people)
         ]
 

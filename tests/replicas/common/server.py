@@ -50,7 +50,7 @@ class Replicas:
     def make(self, platform: ReplicaPlatform, scenario: Scenario) -> tuple[str, ReplicaRoom]:
         """A new room and its name."""
         name = platform.named(next(self._numbers))
-        self.rooms[name] = room = ReplicaRoom(scenario)
+        self.rooms[name] = room = ReplicaRoom(scenario, platform.person)
         return name, room
 
     def platform_of(self, host: str) -> ReplicaPlatform | None:

@@ -115,7 +115,8 @@ function webObserveSpeaking() {
   if (!WEB.mix) return;
   const { lag_ms: lagMs, steady_ms: steadyMs } = WEB.mix;
   const speaking = webReadSpeaking(WEB.mix);
-  const now = captureEpochMs();
+  const now = webChangedAt ?? captureEpochMs();
+  webChangedAt = null;
   let unsteady = false;
   for (const platformId of new Set([...speaking, ...webVoices.keys()])) {
     const shown = speaking.has(platformId);
@@ -145,8 +146,10 @@ function webObserveSpeakingIn(milliseconds) {
   }, milliseconds);
 }
 
+/** When the page changed, for a page that is busy is looked at late. @type {number | null} */
+let webChangedAt = null;
 /** @type {WeakSet<Document>} */
-const webWatched = new WeakSet([document]);
+const webWatched = new WeakSet();
 
 /** Changes inside of frames are not those of the page: there, too, signs of speaking are seen at once. */
 function webWatchFrames() {
@@ -154,7 +157,10 @@ function webWatchFrames() {
   for (const inside of webDocuments()) {
     if (webWatched.has(inside)) continue;
     webWatched.add(inside);
-    const watcher = new MutationObserver(() => webObserveSpeakingIn(OBSERVE_AFTER_MS));
+    const watcher = new MutationObserver(() => {
+      webChangedAt ??= captureEpochMs();
+      webObserveSpeakingIn(OBSERVE_AFTER_MS);
+    });
     watcher.observe(inside, { subtree: true, childList: true, attributeFilter: ['class', 'style'] });
   }
 }
