@@ -77,8 +77,7 @@ async def _meeting(
         pid = _browser(before)
         visits = Visits(browser, replicas, folder)
         visitor = await visits.make(platform, Scenario(people=names()))
-        stream_id = platform.stream_id
-        async with Speakers(visitor.replica, lambda who: stream_id.format(person=who)) as speakers:
+        async with Speakers(visitor.replica, platform.stream_id) as speakers:
             began = time.monotonic()
             await visitor.enter()
             costs.joined.append(time.monotonic() - began)
