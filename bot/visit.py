@@ -74,7 +74,7 @@ class Visit:
         chromium = await self._browser()
         if early and driver_of(self._spec.driver).opens_unseen:
             try:
-                self._check_browser_may_go_there()
+                check_sandboxed(self._settings, self._spec.room_url, self._trusted)
                 room = await self._approach(chromium)
                 await first_of(_until_browser_dies(chromium), room.open())
             except MeetingError as error:
@@ -89,7 +89,7 @@ class Visit:
         Raises:
             MeetingError: what kept the bot out; it may still be at the door.
         """
-        self._check_browser_may_go_there()
+        check_sandboxed(self._settings, self._spec.room_url, self._trusted)
         driver_of(self._spec.driver)
         launching, self._launching = self._launching, None
         if launching is not None:
@@ -208,14 +208,18 @@ class Visit:
             self.chromium = await browser.__aenter__()
         return self.chromium
 
-    def _check_browser_may_go_there(self) -> None:
-        """Without Chromium's own sandbox only our own and trusted pages are opened (D12)."""
-        unsafe = self._settings.bot.unsafe_no_sandbox
-        if unsafe and not is_trusted(self._spec.room_url, self._trusted):
-            raise BotFault(
-                "MEETBOT_BOT__UNSAFE_NO_SANDBOX is set: the browser runs without its sandbox and "
-                "joins trusted origins only. Run the bot as a user other than root without it."
-            )
+
+def check_sandboxed(settings: Settings, url: str, trusted: Sequence[str]) -> None:
+    """Without Chromium's own sandbox only our own and trusted pages are opened (D12).
+
+    Raises:
+        BotFault: `url` is neither.
+    """
+    if settings.bot.unsafe_no_sandbox and not is_trusted(url, trusted):
+        raise BotFault(
+            "MEETBOT_BOT__UNSAFE_NO_SANDBOX is set: the browser runs without its sandbox and "
+            "joins trusted origins only. Run the bot as a user other than root without it."
+        )
 
 
 async def _until_browser_dies(chromium: Chromium) -> None:

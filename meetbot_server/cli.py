@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import typer
@@ -21,6 +22,8 @@ SHUTDOWN_SECONDS: Final = 3
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(bill.app, name="bill")
+doctors = typer.Typer()
+app.add_typer(doctors, name="doctor")
 
 
 @app.callback()
@@ -220,14 +223,48 @@ def erase(
     raise typer.Exit(0 if team.done else 1)
 
 
-@app.command()
+@doctors.callback(invoke_without_command=True)
 def doctor(
+    context: typer.Context,
     install: Annotated[bool, typer.Option(help="Install what is missing, where possible.")] = False,
 ) -> None:
     """Say whether this machine has what a bot needs, and how to get what is missing."""
     from meetbot_server.doctor import examine
 
-    raise typer.Exit(examine(Settings(), install=install))
+    if context.invoked_subcommand is None:
+        raise typer.Exit(examine(Settings(), install=install))
+
+
+@doctors.command("platform")
+def doctor_platform(
+    platform: Annotated[str, typer.Argument(help="As in requests, such as `zoom`.")],
+    url: Annotated[
+        str | None, typer.Option(help="A meeting of yours; without it, a link to none.")
+    ] = None,
+    join: Annotated[bool, typer.Option(help="Go into the meeting, too, and leave it.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where what was seen is kept.")] = Path(
+        "meetbot-doctor"
+    ),
+    seconds: Annotated[float, typer.Option(min=1, max=300, help="For the page to come.")] = 30,
+) -> None:
+    """Open a platform's page and say what of it the driver recognises, and by what.
+
+    Exit code 0: a known screen (with --join: in the room); 1: not; 2: wrong arguments.
+    """
+    from rich.console import Console
+
+    from core.errors import BadInput, MeetbotError
+    from meetbot_server.doctor_platform import Check, check
+
+    asked = Check(platform, url, folder, seconds, join)
+    try:
+        code = asyncio.run(check(Settings(), SystemClock(), asked, Console(highlight=False)))
+    except BadInput as error:
+        raise typer.BadParameter(error.message) from error
+    except MeetbotError as error:
+        print(error.message, file=sys.stderr)
+        raise typer.Exit(1) from error
+    raise typer.Exit(code)
 
 
 account_commands.add_to(app)
