@@ -19,6 +19,8 @@ _FOLD: Final = re.compile(r"\r?\n[ \t]")
 _DATE: Final = re.compile(r"\d{8}")
 _UNTIL: Final = re.compile(r"UNTIL=(\d{8})", re.IGNORECASE)
 _TZID: Final = re.compile(r";TZID=\"?([^\";:]+)", re.IGNORECASE)
+REPEATING: Final = frozenset({"RRULE", "RDATE", "EXRULE"})
+DATED: Final = frozenset({"DTSTART", "DTEND", "RECURRENCE-ID"})
 # Longer than any meeting that is taken, and than any difference between time zones.
 SLACK: Final = timedelta(days=16)
 
@@ -89,18 +91,18 @@ def _calendar(
 
 def _may_come(block: Sequence[str], first: str) -> bool:
     """Whether an event may take place on the day `first` or later, as far as its dates say."""
-    rules = [line for line in block if line[:5].upper() in {"RRULE", "RDATE", "EXRUL"}]
+    rules = [line for line in block if _name(line) in REPEATING]
     if rules:
         until = [_UNTIL.search(rule) for rule in rules]
         return not all(found is not None and found[1] < first for found in until)
-    dates = _DATE.findall(
-        " ".join(line for line in block if line[:5].upper() in {"DTSTA", "DTEND", "RECUR"})
-    )
+    dates = _DATE.findall(" ".join(line for line in block if _name(line) in DATED))
     return not dates or max(dates) >= first
 
 
+def _name(line: str) -> str:
+    """The property of a line."""
+    return re.split("[:;]", line, maxsplit=1)[0].upper()
+
+
 def _value(block: Sequence[str], name: str) -> str:
-    for line in block:
-        if line[: len(name)].upper() == name and line[len(name) : len(name) + 1] in {":", ";"}:
-            return line.partition(":")[2].strip()
-    return ""
+    return next((line.partition(":")[2].strip() for line in block if _name(line) == name), "")

@@ -12,6 +12,8 @@ from core.accounts.models import ApiKey, Membership, Team, User
 from core.accounts.people import sign_in
 from core.accounts.service import mint_key
 from core.billing.models import UsageEvent
+from core.calendars.models import CalendarConnection, CalendarEvent, CalendarRule
+from core.calendars.rules import RuleAction, Why
 from core.database import Database
 from core.dispatch.base import RunData
 from core.erasure.eraser import Eraser
@@ -25,6 +27,7 @@ from core.settings import Settings, StorageSettings
 from core.storage.base import Storage
 from core.storage.factory import create_storage
 from meetbot_server import erasing
+from tests.api.route_examples import a_calendar, a_rule
 from tests.support.clock import ManualClock
 from tests.support.jobs import JobBook
 from tests.support.recordings import delivered
@@ -81,12 +84,37 @@ async def test_a_job_is_erased_and_its_receipt_is_to_be_had(
         await erasing.erase_job(settings, book.clock, "job_nonsense")
 
 
+async def connected(book: JobBook, job_id: str) -> None:
+    """A calendar of the team, with a rule and an event."""
+    connection_id = await a_calendar(book)
+    await a_rule(book)
+    async with book.database.begin() as session:
+        session.add(
+            CalendarEvent(
+                id="cev_1",
+                connection_id=connection_id,
+                team_id=book.team_id,
+                livemode=True,
+                provider_id="1",
+                facts=book.box.seal(SecretStr("{}")),
+                starts_at=book.now,
+                ends_at=book.now,
+                action=RuleAction.RECORD,
+                why=Why.RULE,
+                job_id=job_id,
+                created_at=book.now,
+                updated_at=book.now,
+            )
+        )
+
+
 async def test_a_team_is_erased_to_its_last_job(
     settings: Settings, storage: Storage, book: JobBook
 ) -> None:
     jobs = [await delivered(book, storage) for _ in range(2)]
     live = await book.add()
     fence = await book.bring_to(live, Status.FINALIZING)
+    await connected(book, live.id)
     async with book.database.begin() as session:
         await mint_key(session, book.team_id, "Ada's laptop", livemode=True, now=book.now)
         user, own = await sign_in(session, book.box, "ada@example.com", now=book.now)
@@ -104,6 +132,8 @@ async def test_a_team_is_erased_to_its_last_job(
             "bob@example.com"
         }
         assert (await session.get_one(Team, book.team_id)).name == "(erased)"
+        for table in (CalendarConnection, CalendarRule, CalendarEvent):
+            assert (await session.exec(select(table))).all() == []
         (key,) = (await session.exec(select(ApiKey))).all()
         assert (key.name, key.revoked_at) == ("(erased)", book.now)
         secret = (await session.get_one(Team, book.team_id)).webhook_secret
