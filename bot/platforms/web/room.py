@@ -41,6 +41,9 @@ MOST_ASKS: Final = 3
 # How long a page may take to look at a passcode before asking again means that it was wrong.
 PASSCODE_SECONDS: Final = 8.0
 MENU_MS: Final = 1500
+# How long a text may come after the client's own name for what it says.
+WORDS_SECONDS: Final = 1.5
+WORDS_LOOK_SECONDS: Final = 0.1
 PASSCODE_ERROR: Final = "meeting_inaccessible"
 _SHARED: Final = ("finding.js", "looking.js", "reading.js")
 _ON: Final[dict[OutputKind, Purpose]] = {
@@ -131,6 +134,8 @@ class WebRoom(PutsOut):
         view = VIEWS[seen.state]
         if view is View.PREJOIN:
             await self._ask_after_reload(seen)
+        if rule and view is View.OVER:
+            seen = await self._in_words(rule, seen)
         failure = self._failure(rule, seen) if rule and view is View.OVER else None
         waits = seen.state is PageState.WAITING_FOR_HOST
         return Sight(view, seen.evidence, failure, waits)
@@ -200,6 +205,18 @@ class WebRoom(PutsOut):
             f"{PASSCODE_ERROR}: {self._spec.title} asks for a passcode {why}: {seen.evidence}",
             PASSCODE_ERROR,
         )
+
+    async def _in_words(self, rule: Rule, seen: WebSight) -> WebSight:
+        """An end that the client has named and the page not yet: its text comes in a moment, and
+        that is what people read in the failure's detail (FC-02)."""
+        deadline = _now() + WORDS_SECONDS
+        best = seen
+        while rule.text and _named(rule, best) and _now() < deadline:
+            await asyncio.sleep(WORDS_LOOK_SECONDS)
+            with suppress(PageError, ValidationError):
+                later = WebSight.model_validate(await self._context.bridge.call("web.look"))
+                best = later if later.rule == seen.rule else best
+        return best
 
     def _failure(self, rule: Rule, seen: WebSight) -> MeetingError | None:
         code = rule.failure
@@ -285,6 +302,14 @@ def web_driver(slug: Slug, *parts: Path) -> PlatformDriver:
 
 def _over(failure: MeetingError) -> Sight:
     return Sight(View.OVER, failure.message, failure)
+
+
+def _named(rule: Rule, seen: WebSight) -> bool:
+    """Whether it was the client's own name for it that decided, and no text of the page."""
+    return any(
+        seen.evidence.startswith(one[:-1]) if one.endswith("*") else seen.evidence == one
+        for one in rule.signal
+    )
 
 
 def _now() -> float:

@@ -18,6 +18,8 @@ from typing import Any, cast
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 from pydantic import SecretStr
 from sqlmodel import col, select
@@ -112,13 +114,17 @@ class SharedChromium:
 
 @dataclass
 class Attended:
-    """How a job went: its row at the end, the way there, and what its storage holds."""
+    """How a job went: its row at the end, the way there, and what its storage holds.
+
+    `page` is what Prefect shows of its run, where one was.
+    """
 
     job: Job
     statuses: list[Status]
     replica: ReplicaRoom
     failure: JobCancelled | MeetingError | None
     kept: dict[str, bytes]
+    page: str = ""
 
     @property
     def evidence(self) -> dict[str, bytes]:
@@ -213,7 +219,13 @@ class Meetings:
         where = {PREFECT_API_URL: prefect.api_url, PREFECT_API_AUTH_STRING: AUTH}
         with temporary_settings(where):
             await flows.meeting.meeting(job.id, return_state=True)
-        return await self._attended(job, replica, None, resources)
+            async with get_client() as client:
+                pages = await client.read_artifacts(
+                    artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["result"]))
+                )
+        went = await self._attended(job, replica, None, resources)
+        went.page = next(str(one.data) for one in pages if job.id in str(one.data))
+        return went
 
     async def _job(
         self,

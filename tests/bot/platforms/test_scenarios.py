@@ -313,6 +313,7 @@ async def test_a_locked_room_is_tried_three_times_by_the_flow_itself(
     assert went.replica.pages == 3
     assert {name.partition(".")[0] for name in went.evidence} == {f"join-1-{n}" for n in (1, 2, 3)}
     assert job.amount_usd == FREE
+    assert all(one["uri"] in went.page for one in job.evidence or ()), "linked from the run"
 
 
 async def test_a_refusal_is_logged_with_the_shape_of_the_client(
