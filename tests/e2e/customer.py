@@ -44,6 +44,18 @@ class Customer:
         job: Json = answer.json()
         return job
 
+    async def job_from(self, source: str, seconds: float = 30) -> str:
+        """The newest job that came that way, as soon as there is one; its id."""
+        deadline = self._clock.monotonic() + seconds
+        while True:
+            answer = await self._product.api.get("/api/v1/jobs", params={"limit": 50})
+            answer.raise_for_status()
+            for job in answer.json()["data"]:
+                if job["source"] == source:
+                    return str(job["id"])
+            assert self._clock.monotonic() < deadline, f"no job came by {source}"
+            await asyncio.sleep(POLL_SECONDS)
+
     async def until(
         self, job_id: str, holds: Callable[[Json], bool], seconds: float, what: str
     ) -> Json:

@@ -94,6 +94,20 @@ class Operator:
             assert self._clock.monotonic() < deadline, f"only {done} of {names} have ended"
             await asyncio.sleep(POLL_SECONDS)
 
+    async def run_now(self, deployment: str) -> None:
+        """Start a deployment as the UI's button does, and wait until it has succeeded."""
+        found = await self._get(f"/deployments/name/{deployment}")
+        made = await self._prefect.post(
+            f"/deployments/{found['id']}/create_flow_run", json={"state": {"type": "SCHEDULED"}}
+        )
+        made.raise_for_status()
+        path = f"/flow_runs/{made.json()['id']}"
+        deadline = self._clock.monotonic() + SETTLE_SECONDS
+        while (run := await self._get(path))["state_type"] not in FINAL:
+            assert self._clock.monotonic() < deadline, f"{deployment} stays {run['state']}"
+            await asyncio.sleep(POLL_SECONDS)
+        assert run["state_type"] == "COMPLETED", run["state"]
+
     async def cancel_in_the_ui(self, job_id: str) -> None:
         """The request that the UI's cancel button sends."""
         answer = await self._prefect.post(

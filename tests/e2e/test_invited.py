@@ -92,7 +92,7 @@ async def test_an_invite_becomes_a_recording(product: RunningStack, door: Door) 
     due = (datetime.now(UTC) + AHEAD).replace(microsecond=0)
 
     await door.send(signed(bytes(invite(room.guest_url, due))))
-    job_id = await job_by_invite(product)
+    job_id = await customer.job_from("invite")
     await customer.until_recorded(job_id, SECONDS)
     await customer.leave(job_id)
 
@@ -137,18 +137,6 @@ def invite(url: str, due: datetime) -> EmailMessage:
         organizer=INVITER,
     )
     return mail(calendar(text), sender=f"Ada <{INVITER}>")
-
-
-async def job_by_invite(product: RunningStack) -> str:
-    """The team's only job that was not asked for by the API."""
-    async with asyncio.timeout(30):
-        while True:
-            answer = await product.api.get("/api/v1/jobs", params={"limit": 20})
-            answer.raise_for_status()
-            for job in answer.json()["data"]:
-                if job["source"] == "invite":
-                    return str(job["id"])
-            await asyncio.sleep(0.2)
 
 
 async def accepted(product: RunningStack) -> Message:

@@ -31,6 +31,9 @@ from meetbot_server.demo.receiver import WebhookReceiver
 from meetbot_server.demo.run import api_client, demo_settings
 from meetbot_server.stack import Stack
 from sandbox.client import SandboxClient
+from tests.support.calendars.google import running_google
+from tests.support.calendars.server import CalendarServer
+from tests.support.calendars.team import calendar_settings
 from tests.support.canaries import settings_secrets, with_canaries
 from tests.support.gate import Gate
 from tests.support.mailbox import Mailbox, running_mailbox
@@ -62,6 +65,8 @@ class RunningStack:
     sandbox_gate: Gate
     receiver_gate: Gate
     mailbox: Mailbox
+    # Somebody's Google calendar.
+    google: CalendarServer
     links: Path
 
     @property
@@ -142,6 +147,7 @@ async def _start(root: Path, exits: AsyncExitStack) -> RunningStack:
     assert base.mail.password is not None
     mailbox = exits.enter_context(running_mailbox("e2e", base.mail.password.get_secret_value()))
     sandbox_gate = _gate(exits, base.sandbox.origin)
+    google = await exits.enter_async_context(running_google(clock))
     bucket = s3.bucket(BUCKET)
     settings = base.model_copy(
         update={
@@ -168,6 +174,7 @@ async def _start(root: Path, exits: AsyncExitStack) -> RunningStack:
             "billing": base.billing.model_copy(
                 update={"enabled": False, "stripe_api": "http://127.0.0.1:9"}
             ),
+            "calendars": calendar_settings(google),
             "login": base.login.model_copy(update={"google_client_id": "e2e"}),
         }
     )
@@ -199,6 +206,7 @@ async def _start(root: Path, exits: AsyncExitStack) -> RunningStack:
         sandbox_gate=sandbox_gate,
         receiver_gate=receiver_gate,
         mailbox=mailbox,
+        google=google,
         links=links,
     )
 

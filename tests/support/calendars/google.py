@@ -10,18 +10,17 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from core.clock import epoch_ms
+from core.clock import Clock, epoch_ms
 from tests.support.api_server import running_api
 from tests.support.calendars.diary import ME, Occurrence
 from tests.support.calendars.server import CalendarServer, oauth
-from tests.support.clock import ManualClock
 
 SCOPE = "https://www.googleapis.com/auth/calendar.readonly"
 BASE = "/calendar/v3"
 
 
 @asynccontextmanager
-async def running_google(clock: ManualClock) -> AsyncIterator[CalendarServer]:
+async def running_google(clock: Clock) -> AsyncIterator[CalendarServer]:
     server = CalendarServer(clock)
     async with running_api(_app(server)) as origin:
         server.origin = origin

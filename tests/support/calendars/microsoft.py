@@ -14,17 +14,17 @@ from urllib.parse import urlencode
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
+from core.clock import Clock
 from tests.support.api_server import running_api
 from tests.support.calendars.diary import ME, Entry, Occurrence
 from tests.support.calendars.server import CalendarServer, oauth
-from tests.support.clock import ManualClock
 
 BASE = "/v1.0"
 DELTA = f"{BASE}/me/calendarView/delta"
 
 
 @asynccontextmanager
-async def running_graph(clock: ManualClock) -> AsyncIterator[CalendarServer]:
+async def running_graph(clock: Clock) -> AsyncIterator[CalendarServer]:
     server = CalendarServer(clock, rotates=True)
     async with running_api(_app(server)) as origin:
         server.origin = origin

@@ -13,8 +13,8 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
+from core.clock import Clock
 from tests.support.calendars.diary import Diary
-from tests.support.clock import ManualClock
 
 CLIENT_ID: Final = "meetbot.calendars.example"
 CLIENT_SECRET: Final = "a calendar client's secret"
@@ -36,7 +36,7 @@ class CalendarServer:
         faults: answers to the next requests for events, in the place of the right ones.
     """
 
-    clock: ManualClock
+    clock: Clock
     rotates: bool = False
     diary: Diary = field(default_factory=Diary)
     origin: str = ""
