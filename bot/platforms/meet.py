@@ -8,4 +8,6 @@ from bot.platforms.driver import PAGE_DIR
 from bot.platforms.web.room import web_driver
 
 _PAGE: Final = PAGE_DIR / "web"
-MEET_DRIVER: Final = web_driver("meet", _PAGE / "meet_wire.js", _PAGE / "meet.js")
+MEET_DRIVER: Final = web_driver(
+    "meet", *(_PAGE / name for name in ("meet_wire.js", "meet_channels.js", "meet.js"))
+)

@@ -17,7 +17,7 @@ from sandbox.peer import Link, _announce_levels
 from sandbox.schemas import Utterance
 from sandbox.script import Line, Script, ScriptSource, Speaker, _lay_out, library
 from sandbox.tracks import AudioTrack, FrameClock, Sound
-from tests.replicas.common.mixing import mixed, name_sources, shown
+from tests.replicas.common.mixing import mixed, name_sources, shown, voice_frames
 from tests.replicas.common.rooms import ReplicaRoom
 from tests.replicas.common.turns import RECEIVERS, Rotation
 from tests.replicas.meet.channels import Channels
@@ -34,6 +34,7 @@ LINES = (
 ROSTER_FRAMES = 100
 FIRST_SOURCE = 700_001
 OPENING_FRAMES = 60
+KEPT_UP = 0.97
 
 
 def script() -> Script:
@@ -113,6 +114,16 @@ class Speakers:
     @property
     def timeline(self) -> tuple[Utterance, ...]:
         return self.conductor.timeline
+
+    @property
+    def kept_up(self) -> bool:
+        """Whether nearly all voice of the script was sent: a machine that stands still leaves out
+        what was due meanwhile, and what was not said cannot be heard."""
+        return all(
+            len(self.voiced[person.id]) >= KEPT_UP * voice_frames(self.script, key)
+            for key, person in self.cast.items()
+            if any(self.voiced.values())
+        )
 
     async def begin(self, topology: str) -> None:
         """Connect as the platform does, and begin to speak."""

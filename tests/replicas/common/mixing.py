@@ -100,6 +100,11 @@ def overlap(script: Script) -> float:
     return float(np.sum(talking > 1) / np.sum(talking > 0))
 
 
+def voice_frames(script: Script, key: str) -> int:
+    """How many frames hold that person's voice."""
+    return sum(level > VOICE_DBOV for line in script.lines_of(key) for level in line.speech.levels)
+
+
 def name_sources(sender: RTCRtpSender, sources: Callable[[], tuple[int, ...]]) -> None:
     """Write contributing sources (RFC 3550) into the header of each packet that is sent.
 

@@ -3,163 +3,17 @@
  * each source of these tracks is, and who says each caption; where they cannot be read, the tiles do.
  */
 {
-  const SYNC = /\/google\.rtc\.meetings\.v1\.MeetingSpaceService\/SyncMeetingSpaceCollections(\?|$)/;
-  const IN_MEETING = 1;
+  const { people, outputs, captions, counted } = meetRoom;
   const AUDIO = 1;
-  const MOST_PEOPLE = 2_000;
-  const MOST_CAPTIONS = 200;
-  const MOST_WAITING = 500;
+  const VIDEO = 2;
   const SOURCE_CONFIDENCE = 0.95;
+  const SCREEN_CONFIDENCE = 0.8;
+  const MOST_CSRC = 0xffff_ffff;
   /** A channel of captions that says nothing for so long cannot be read: then the page can. */
   const SILENT_MS = 10_000;
   const NOTES = /take notes for me|gemini/;
-
-  /** By device, which is what Meet calls a participant. @type {Map<string, MeetPerson>} */
-  const people = new Map();
-  /** Since when each one has been there. @type {Map<string, number>} */
-  const since = new Map();
-  /** By stream id. @type {Map<string, MeetOutput>} */
-  const outputs = new Map();
-  /** @type {Map<string, MeetCaption>} */
-  const captions = new Map();
-  const counted = { collections: 0, captions: 0, everybody: 0, unread: 0 };
-  /** Whether there is a channel of captions, and since when the page has shown some. */
-  let captionsOpen = false;
+  /** Since when the page has shown captions. */
   let shownSince = 0;
-  /** When everybody was last listed, and how long before a list somebody on it may have left. */
-  let listedAt = 0;
-  let leftLateMs = 0;
-
-  /** @type {Record<string, (bytes: Uint8Array) => void>} */
-  const read = {
-    collections: (bytes) => {
-      const said = meetCollections(bytes);
-      for (const person of said.people) keepPerson(person);
-      for (const output of said.outputs) {
-        if (output.stream && output.device) bounded(outputs, output.stream, output, MOST_PEOPLE);
-      }
-    },
-    captions: (bytes) => {
-      for (const caption of meetCaptions(bytes)) {
-        const key = `${caption.device} ${caption.id}`;
-        const known = captions.get(key);
-        if (!caption.device || (known && known.version > caption.version)) continue;
-        bounded(captions, key, caption, MOST_CAPTIONS);
-      }
-    },
-    everybody: (bytes) => {
-      const listed = meetEverybody(bytes);
-      if (listed.length === 0) return;
-      const now = performance.now();
-      const there = new Set(listed.map(({ id }) => id));
-      for (const person of people.values()) {
-        if (there.has(person.id) || person.status !== IN_MEETING) continue;
-        person.status = 0;
-        // Nobody left before they were last seen there, or before they came.
-        const late = now - Math.max(listedAt, since.get(person.id) ?? now);
-        leftLateMs = leftLateMs ? Math.min(leftLateMs, late) : late;
-      }
-      listedAt = now;
-      for (const person of listed) keepPerson(person);
-    },
-  };
-
-  /** @template T @param {Map<string, T>} store @param {string} key @param {T} value @param {number} most */
-  function bounded(store, key, value, most) {
-    if (!store.has(key) && store.size >= most) store.delete(store.keys().next().value ?? '');
-    store.set(key, value);
-  }
-
-  /** What a message leaves out was said before. @param {MeetPerson} person */
-  function keepPerson(person) {
-    const known = people.get(person.id);
-    if (!person.id || (!known && people.size >= MOST_PEOPLE)) return;
-    if (known?.status !== IN_MEETING) since.set(person.id, performance.now());
-    people.set(person.id, {
-      ...person,
-      name: person.name || (known?.name ?? ''),
-      self: person.self || (known?.self ?? false),
-      parent: person.parent || (known?.parent ?? ''),
-      host: person.host || (known?.host ?? false),
-    });
-  }
-
-  // One after the other: to inflate takes a moment, and a newer message must not be overtaken.
-  let reading = Promise.resolve();
-  let waiting = 0;
-
-  /** @param {'collections' | 'captions' | 'everybody'} what @param {() => Promise<Uint8Array<ArrayBuffer>>} get */
-  const take = (what, get) => {
-    if (waiting >= MOST_WAITING) return;
-    waiting++;
-    reading = reading.then(async () => {
-      try {
-        const bytes = await get();
-        if (bytes.length > MEET_MOST_BYTES) throw new RangeError('a message of too many bytes');
-        read[what](await meetInflate(bytes));
-        counted[what]++;
-      } catch (error) {
-        counted.unread++;
-        if (counted.unread === 1) emit('trouble', { detail: `${what}: ${String(error)}`.slice(0, 500) });
-      } finally {
-        waiting--;
-      }
-    });
-  };
-
-  /** @type {WeakSet<RTCDataChannel>} */
-  const heard = new WeakSet();
-
-  /** @param {RTCDataChannel} channel the server's or the page's own */
-  const listen = (channel) => {
-    const label = channel.label.toLowerCase();
-    // Builds call the one of captions differently.
-    const what = label === 'collections' ? 'collections' : label.includes('caption') ? 'captions' : null;
-    if (!what || heard.has(channel)) return;
-    heard.add(channel);
-    captionsOpen ||= what === 'captions';
-    channel.addEventListener('message', ({ data }) => {
-      if (data instanceof ArrayBuffer) take(what, async () => new Uint8Array(data));
-      else if (data instanceof Blob) take(what, async () => new Uint8Array(await data.arrayBuffer()));
-    });
-  };
-
-  captureVisitors.push((pc) => pc.addEventListener('datachannel', ({ channel }) => listen(channel)));
-  const nativeCreate = RTCPeerConnection.prototype.createDataChannel;
-  RTCPeerConnection.prototype.createDataChannel = {
-    /** @this {RTCPeerConnection} @param {any} args */
-    createDataChannel(...args) {
-      const channel = Reflect.apply(nativeCreate, this, args);
-      listen(channel);
-      return channel;
-    },
-  }.createDataChannel;
-
-  /** Base64 of a protobuf message. @param {Response} answer */
-  const bodyOf = async (answer) => {
-    const text = (await answer.text()).trim().replace(/-/g, '+').replace(/_/g, '/');
-    if (text.length > MEET_MOST_BYTES * 2) throw new RangeError('an answer of too many bytes');
-    return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-  };
-
-  const nativeFetch = window.fetch;
-  window.fetch = {
-    /** @this {any} @param {any} input @param {any} init */
-    fetch(input, init) {
-      const answering = Reflect.apply(nativeFetch, this ?? window, [input, init]);
-      if (SYNC.test(String(input?.url ?? input))) {
-        answering.then(
-          (/** @type {Response} */ answer) => {
-            // Cloned now: afterwards the page may have read it.
-            const copy = answer.ok ? answer.clone() : null;
-            if (copy) take('everybody', () => bodyOf(copy));
-          },
-          () => undefined,
-        );
-      }
-      return answering;
-    },
-  }.fetch;
 
   /** @param {string} device */
   const nameOf = (device) => people.get(device)?.name ?? '';
@@ -167,7 +21,7 @@
   /** @param {any} tile */
   const isTileOf = (tile) => {
     const person = people.get(tile.platformId);
-    return !person || (person.status === IN_MEETING && !person.parent);
+    return !person || (person.status === MEET_PRESENT && !person.parent);
   };
 
   webPlatform.roster = () => {
@@ -180,7 +34,7 @@
       if (kind === AUDIO) muted.set(device, disabled);
     }
     const listed = [...people.values()]
-      .filter(({ status, parent }) => status === IN_MEETING && !parent)
+      .filter(({ status, parent }) => status === MEET_PRESENT && !parent)
       .map((person) => ({
         platformId: person.id,
         displayName: person.name,
@@ -192,15 +46,13 @@
     return [...listed, ...tiles.filter(({ platformId }) => !people.has(platformId))];
   };
 
-  webPlatform.leftLateMs = () => {
-    const late = Math.min(Math.round(leftLateMs), 120_000);
-    leftLateMs = 0;
-    return late;
-  };
+  webPlatform.leftLateMs = meetRoom.takeLateMs;
 
   webPlatform.voices = () =>
     [...outputs.values()]
-      .filter(({ kind, stream }) => kind === AUDIO && /^\d{1,10}$/.test(stream))
+      .filter(({ kind, stream }) => kind === AUDIO && /^\d+$/.test(stream) && Number(stream) <= MOST_CSRC)
+      // The sound of a shared screen is nobody's voice.
+      .filter(({ device }) => !people.get(device)?.parent)
       .map(({ stream, device }) => ({
         csrc: Number(stream),
         platformId: device,
@@ -210,9 +62,29 @@
 
   /** Whether the page shows captions although its channel has long been silent. */
   const silent = () => {
-    if (!captionsOpen || captions.size > 0) return !captionsOpen;
+    if (!meetRoom.hasCaptions() || captions.size > 0) return !meetRoom.hasCaptions();
     if (shownSince === 0 && (webReadCaptions() ?? []).length > 0) shownSince = performance.now();
     return shownSince > 0 && performance.now() - shownSince > SILENT_MS;
+  };
+
+  /** A picture's stream is called as its output; one with a parent is that one's shared screen. */
+  webPlatform.owners = () => {
+    const owners = [];
+    for (const { track, streamIds } of capturedTracks) {
+      if (track.kind !== 'video' || track.readyState !== 'live') continue;
+      const output = streamIds.map((id) => outputs.get(id)).find((one) => one?.kind === VIDEO);
+      const person = people.get(output?.device ?? '');
+      if (!person) continue;
+      owners.push({
+        trackId: captureTrackName(track),
+        platformId: person.parent || person.id,
+        source: person.parent ? 'screen' : 'camera',
+        attribution: 'track-owner',
+        isolation: 'track',
+        confidence: SCREEN_CONFIDENCE,
+      });
+    }
+    return owners;
   };
 
   webPlatform.captions = () => {
@@ -245,7 +117,7 @@
     const self = there.find(({ isSelf }) => isSelf);
     return webDocuments()
       .flatMap((inside) => [...inside.querySelectorAll("[aria-label='Side panel'] [data-message-id]")])
-      .slice(-MOST_CAPTIONS)
+      .slice(-MEET_MOST_CAPTIONS)
       .map((bubble) => {
         const sender = senderOf(bubble);
         const own = sender === 'You';
