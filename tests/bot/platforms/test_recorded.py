@@ -105,6 +105,7 @@ class Recorded:
     visitor: Visitor
     said: tuple[Utterance, ...]
     voiced: Mapping[str, Sequence[float]]
+    kept_up: bool
 
 
 @pytest.fixture(scope="module")
@@ -125,11 +126,16 @@ async def meetings(
 
 
 async def record(visits: Visits, shape: Shape, turn: asyncio.Semaphore) -> Recorded:
-    """A page that plays sound by itself has to be in time: on a busy machine it gets three goes."""
+    """Up to three goes: a busy machine leaves out some of what should have been said, and a page
+    that plays sound by itself has to be in time."""
     recorded = await record_once(visits, shape, turn)
-    for _ in range(GOES - 1 if shape.topology == "played" else 0):
-        if shares(recorded.recording, recorded.voiced).right < RIGHT:
-            recorded = await record_once(visits, shape, turn)
+    for _ in range(GOES - 1):
+        late = shape.topology == "played" and (
+            shares(recorded.recording, recorded.voiced).right < RIGHT
+        )
+        if recorded.kept_up and not late:
+            break
+        recorded = await record_once(visits, shape, turn)
     return recorded
 
 
@@ -140,7 +146,7 @@ async def record_once(visits: Visits, shape: Shape, turn: asyncio.Semaphore) -> 
             await meet(visitor, speakers, shape.topology)
         await visitor.context.close()
     recording = await asyncio.to_thread(finalize, visitor.work_dir)
-    return Recorded(recording, visitor, speakers.timeline, speakers.voiced)
+    return Recorded(recording, visitor, speakers.timeline, speakers.voiced, speakers.kept_up)
 
 
 @pytest.mark.parametrize("slug", IDS)
