@@ -16,6 +16,7 @@ from tnefparse import TNEF
 from core.invites.reading import read_calendar
 from core.invites.refusals import InviteRefused, Reason, unreadable, unsupported
 from core.texts import plain_text
+from intake.outlook import meeting_of
 
 MOST_PARTS: Final = 100
 DEEPEST: Final = 8
@@ -118,7 +119,7 @@ def _calendars(message: Message) -> Iterator[tuple[str, str | None]]:
             method = part.get_param("method")
             yield _text(part), method.upper() if isinstance(method, str) else None
         elif kind in ("application/ms-tnef", "application/vnd.ms-tnef") or name == "winmail.dat":
-            for text in _in_tnef(_bytes(part)):
+            for text in _in_tnef(_bytes(part), _sender(message)):
                 yield text, None
 
 
@@ -153,18 +154,22 @@ def _text(part: Message) -> str:
     return data.decode("utf-8", "replace")
 
 
-def _in_tnef(data: bytes) -> Iterator[str]:
-    """Calendars that Outlook put into its own envelope."""
+def _in_tnef(data: bytes, sender: str | None) -> Iterator[str]:
+    """Calendars that Outlook put into its own envelope, or what it says of a meeting there."""
     if not data.startswith(TNEF_SIGNATURE) or len(data) > MOST_TNEF_BYTES:
         return
     try:
         parsed = TNEF(data, do_checksum=False)
     except Exception as exc:
         raise unreadable(f"winmail.dat is damaged ({type(exc).__name__})") from exc
-    for attachment in parsed.attachments[:MOST_PARTS]:
-        content = bytes(attachment.data or b"")
-        if content.lstrip()[:15].upper() == b"BEGIN:VCALENDAR":
-            yield content.decode("utf-8", "replace")
+    contents = [bytes(one.data or b"") for one in parsed.attachments[:MOST_PARTS]]
+    calendars = [one for one in contents if one.lstrip()[:15].upper() == b"BEGIN:VCALENDAR"]
+    for content in calendars:
+        yield content.decode("utf-8", "replace")
+    if not calendars:
+        meeting = meeting_of(parsed, sender)
+        if meeting is not None:
+            yield meeting
 
 
 def _sender(message: Message) -> str | None:

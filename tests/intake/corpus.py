@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from typing import Any, Final
 
 from tests.support.invites import BERLIN, MEET, calendar, event
 from tests.support.mails import mail
+from tests.support.outlook import meeting_request
 
 ZOOM: Final = "https://acme.zoom.us/j/12345678901?pwd=abc"
 TEAMS: Final = (
@@ -89,6 +91,17 @@ def forwarded(text: str, method: str = "REQUEST") -> EmailMessage:
     message["From"] = "ada@example.com"
     message.set_content("FYI")
     message.add_attachment(google(text, method))
+    return message
+
+
+def exchange() -> EmailMessage:
+    """No calendar at all: properties in winmail.dat."""
+    message = EmailMessage()
+    message["From"] = "ada@example.com"
+    message.set_content("Weekly")
+    nine = datetime(2026, 5, 20, 9, tzinfo=UTC)
+    data = meeting_request(nine, nine + timedelta(minutes=30), link=MEET, uid=b"weekly")
+    message.add_attachment(data, "application", "ms-tnef", filename="winmail.dat")
     return message
 
 
@@ -179,6 +192,7 @@ def cases() -> Iterator[Case]:
     for method in ("REPLY", "COUNTER"):
         text = calendar(event(), method=method)
         yield Case(method, google(text, method), "only_an_answer")
+    yield Case("Outlook's own form", exchange(), ONE)
     plain = EmailMessage()
     plain["From"] = "ada@example.com"
     plain.set_content(f"Please join {MEET} at nine")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import struct
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.invites.reading import read_calendar
 from core.invites.refusals import Reason
 from intake.mail import TNEF_SIGNATURE, read_mail
-from tests.support.invites import calendar, event
+from tests.support.invites import MEET, calendar, event
 from tests.support.mails import mail
+from tests.support.outlook import APPOINTMENT, global_id, meeting_request, tnef, winmail
 
 pytestmark = pytest.mark.unit
 
@@ -72,15 +75,6 @@ def test_a_calendar_that_is_only_a_file_is_found_by_its_name() -> None:
     assert uids(message.as_bytes()) == ["one@example.com"]
 
 
-def tnef(*attributes: tuple[int, int, bytes]) -> bytes:
-    """A winmail.dat: level, attribute, content, each with the sum of its bytes."""
-    parts = [TNEF_SIGNATURE, struct.pack("<H", 1)]
-    for level, attribute, content in attributes:
-        head = struct.pack("<BII", level, attribute, len(content))
-        parts.append(head + content + struct.pack("<H", sum(content) & 0xFFFF))
-    return b"".join(parts)
-
-
 def test_a_calendar_in_outlooks_envelope_is_found() -> None:
     rendering = struct.pack("<HIHHI", 1, 0xFFFFFFFF, 0, 0, 0)
     data = tnef(
@@ -91,6 +85,59 @@ def test_a_calendar_in_outlooks_envelope_is_found() -> None:
     message.set_content("Hello")
     message.add_attachment(data, "application", "ms-tnef", filename="winmail.dat")
     assert uids(message.as_bytes()) == ["one@example.com"]
+
+
+def in_outlooks_envelope(data: bytes) -> bytes:
+    message = EmailMessage()
+    message["From"] = "ada@example.com"
+    message.set_content("Hello")
+    message.add_attachment(data, "application", "ms-tnef", filename="winmail.dat")
+    return message.as_bytes()
+
+
+NINE = datetime(2026, 5, 20, 9, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [("IPM.Schedule.Meeting.Request", "REQUEST"), ("IPM.Microsoft Schedule.MtgCncl", "CANCEL")],
+)
+def test_a_meeting_in_outlooks_own_form_is_read(kind: str, method: str) -> None:
+    """Properties in place of a calendar; zeros at the end of an id count."""
+    data = meeting_request(NINE, NINE + HOUR, link=MEET, uid=b"\x01\x00\x00\x00", kind=kind)
+    (invite,) = read_mail(in_outlooks_envelope(data)).invites
+    assert invite.method == method
+    assert invite.uid == global_id(b"\x01\x00\x00\x00").hex().upper()
+    (found,) = read_calendar(invite.text).series
+    (one,) = found.events
+    assert (one["DTSTART"].dt, one["DTEND"].dt, one["SEQUENCE"]) == (NINE, NINE + HOUR, 2)
+    assert MEET in one["DESCRIPTION"]
+    assert one["ORGANIZER"] == "mailto:ada@example.com"
+
+
+def test_a_meeting_that_came_from_another_calendar_keeps_its_id() -> None:
+    data = meeting_request(NINE, NINE + HOUR, link=MEET, uid=b"vCal-Uid\x01\0\0\0one@example.com\0")
+    assert uids(in_outlooks_envelope(data)) == ["one@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (
+            meeting_request(
+                NINE, NINE + HOUR, link=MEET, uid=b"1", more=[(APPOINTMENT, 0x8223, True)]
+            ),
+            Reason.UNSUPPORTED,
+        ),
+        (winmail("IPM.Schedule.Meeting.Request", [(0x0037, "When?")]), Reason.UNREADABLE),
+        (winmail("IPM.Note", [(0x0037, "A letter")]), Reason.NO_INVITE),
+        (winmail("IPM.Schedule.Meeting.Resp.Pos", [(0x0037, "Yes")]), Reason.NO_INVITE),
+    ],
+    ids=["a series", "no time", "a letter", "an answer"],
+)
+def test_what_outlooks_own_form_does_not_say_is_refused_in_words(data: bytes, why: Reason) -> None:
+    assert reason(in_outlooks_envelope(data)) is why
 
 
 @pytest.mark.parametrize(
