@@ -37,6 +37,8 @@ class ReplicaPlatform:
     person: Callable[[int], str] = "a{:07x}".format
     topology: Literal["mesh", "bridge", "sfu", "mix", "turns"] | None = None
     stream_id: Callable[[str], str] = "stream-of-{}".format
+    # Of a shared screen; None: the replica shows none.
+    screen_id: Callable[[str], str] | None = "screen-of-{}".format
     captions: bool = True
     answer: Callable[[Sequence[Mapping[str, Any]], str], bytes] | None = None
 
@@ -53,6 +55,7 @@ REPLICAS = (
         frozenset({"captcha", "recording disabled", "locked for good"}),
         topology="bridge",
         stream_id="{}-audio-0-1".format,
+        screen_id="{}-desktop-0-2".format,
     ),
     ReplicaPlatform(
         "whereby",
@@ -123,6 +126,7 @@ REPLICAS = (
         named=meeting_code,
         topology="turns",
         stream_id="666{}".format,
+        screen_id=None,
         answer=everybody,
     ),
 )

@@ -169,6 +169,8 @@ class Anchors(_Data):
     chat: Rows | None = None
     captions: Rows | None = None
     mix: MixAt | None = None
+    # What a shared screen is shown in, with its video in it, and whose it is.
+    screen: Rows | None = None
     chat_limit: int = 500
     # What is logged when there is no way to captions (PL-07, PL-35, PL-63).
     captions_missing: str

@@ -99,7 +99,9 @@ class Visits:
         self._folder = folder
         self.contexts: list[BrowserContext] = []
 
-    async def make(self, platform: ReplicaPlatform, scenario: Scenario) -> Visitor:
+    async def make(
+        self, platform: ReplicaPlatform, scenario: Scenario, options: RecordingOptions = OPTIONS
+    ) -> Visitor:
         name, replica = self.replicas.make(platform, scenario)
         url = detect(platform.url.format(room=name), context=DetectionContext()).url
         context = await self._browser.new_context(
@@ -110,12 +112,12 @@ class Visits:
         clock = SystemClock()
         bridge = Bridge(clock)
         work_dir = self._folder / name
-        recorder = Recorder(_spec(platform, url), work_dir, bridge, clock)
+        recorder = Recorder(_spec(platform, url, options), work_dir, bridge, clock)
         news = RoomNews(clock, lambda *_: None, Notetakers(()), leaving=False)
         observer = RoomObserver(bridge, recorder, clock, news)
         driver = driver_of(platform.slug)
-        config = {**page_config(OPTIONS), **driver.page_config}
-        await bridge.attach(page, [*page_parts(OPTIONS), *driver.page_parts], config)
+        config = {**page_config(options), **driver.page_config}
+        await bridge.attach(page, [*page_parts(options), *driver.page_parts], config)
         room = driver.room(
             DriverContext(
                 page=page,
@@ -139,7 +141,7 @@ class Visits:
         )
 
 
-def _spec(platform: ReplicaPlatform, url: str) -> JobSpec:
+def _spec(platform: ReplicaPlatform, url: str, options: RecordingOptions) -> JobSpec:
     return JobSpec(
         job_id="job_01HXY1AB7M2QNTWA9YQRH5JEP6",
         fence=1,
@@ -149,7 +151,7 @@ def _spec(platform: ReplicaPlatform, url: str) -> JobSpec:
         room_url=url,
         display_name="Notes of Ada",
         livemode=True,
-        recording=OPTIONS,
+        recording=options,
     )
 
 

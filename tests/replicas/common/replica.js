@@ -30,6 +30,7 @@ const replica = {
 
   hear(message) {
     if (message.type === 'scenario') this.scenario = message.scenario;
+    if (message.type === 'share') this.share = message.on ? message : null;
     if (message.people) this.people = message.people;
     if (message.type === 'reload') location.reload();
     if (message.type === 'offer') void this.answer(message);
@@ -57,6 +58,19 @@ const replica = {
         ),
       );
     }
+  },
+
+  /** Whose screen is shown, and the id of its stream; null while nobody's is. */
+  share: null,
+
+  /** A video that shows the shared screen, or null while there is none to show. */
+  sharedScreen() {
+    const shared = this.share && this.streams.get(this.share.stream);
+    if (!shared) return null;
+    const video = element('video', { autoplay: true, playsinline: true });
+    video.muted = true;
+    video.srcObject = shared.stream;
+    return video;
   },
 
   /** Where the client lives: some have all of theirs in a frame. */

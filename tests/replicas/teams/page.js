@@ -101,6 +101,17 @@ function tile(person) {
   );
 }
 
+function sharing() {
+  const video = replica.sharedScreen();
+  const name = replica.people.find(({ id }) => id === replica.share?.id)?.name;
+  return video && element('div', { 'data-tid': 'screen-share-stage', 'aria-label': `Content shared by ${name}` }, video);
+}
+
+const showSharing = () => {
+  document.querySelector("[data-tid='screen-share-stage']")?.remove();
+  document.querySelector('#stage')?.before(sharing() ?? '');
+};
+
 const stage = () => document.querySelector('#stage')?.replaceChildren(...replica.people.map(tile));
 
 const chat = element('div', { 'data-tid': 'chat-pane-list' });
@@ -198,6 +209,7 @@ function expose() {
         return replica.people.map((person) => ({
           ...person,
           displayName: person.name,
+          streams: [{ type: 'applicationsharing-video', active: replica.share?.id === person.id }],
           hasAudioSource: (csrc) => (person.sources ?? []).includes(csrc),
         }));
       },
@@ -216,6 +228,8 @@ replica.on = {
     document.querySelector('[role=tree]')?.replaceWith(roster());
     stage();
   },
+  share: showSharing,
+  track: showSharing,
   speaking: ({ id, on }) => {
     speaking[on ? 'add' : 'delete'](id);
     stage();

@@ -71,6 +71,14 @@ function roster() {
   return list;
 }
 
+function showSharing() {
+  client.querySelector("[data-test='share-container']")?.remove();
+  const video = replica.sharedScreen();
+  const name = replica.people.find(({ id }) => id === replica.share?.id)?.name;
+  const presenter = element('span', { 'data-test': 'presenter-name' }, `${name} is sharing content`);
+  if (video) client.append(element('div', { 'data-test': 'share-container' }, presenter, video));
+}
+
 const chat = element('div', { 'data-test': 'chat-messages' });
 const captions = element('div', { 'data-test': 'captions-box' });
 
@@ -163,6 +171,8 @@ replica.on = {
   screen: ({ name }) => show(name),
   admitted: () => show('room'),
   people: () => client.querySelector("[data-test='participants-list']")?.replaceWith(roster()),
+  share: showSharing,
+  track: showSharing,
   speaking: ({ id, on }) => {
     speaking[on ? 'add' : 'delete'](id);
     replica.on.people();

@@ -152,6 +152,7 @@ replica.on = {
     if (went) says('client_left', { clientId: went });
     document.querySelector('section')?.replaceWith(tiles());
   },
+  share: ({ id, stream, on }) => says(on ? 'screenshare_started' : 'screenshare_stopped', { clientId: id, streamId: stream }),
   chat: ({ id, from, text }) => {
     const name = replica.people.find((one) => one.id === from)?.name ?? own.name;
     const senderId = from === 'me' ? own.id : from;

@@ -147,6 +147,14 @@ function activate(name) {
   setTimeout(() => (active.firstChild.textContent = name), 80);
 }
 
+function showSharing() {
+  root.querySelector('.sharee-container')?.remove();
+  const video = replica.sharedScreen();
+  const name = replica.people.find(({ id }) => id === replica.share?.id)?.name;
+  const viewing = element('span', {}, replica.text(`You are viewing ${name}'s screen`));
+  if (video) root.append(element('div', { class: 'sharee-container' }, viewing, video));
+}
+
 const chat = element('div', { 'aria-label': 'Chat Message List' });
 const captions = element('div', { id: 'live-transcription-subtitle' });
 
@@ -240,6 +248,8 @@ replica.on = {
   screen: ({ name }) => show(name),
   admitted: () => show('room'),
   people: () => root.querySelector('#participants-ul')?.replaceWith(roster()),
+  share: showSharing,
+  track: showSharing,
   sound_on: () => player.open(),
   sound: (message) => player.hear(message),
   speaking: ({ name, on }) => {

@@ -12,6 +12,7 @@ const webPlatform = {
   roster: () => null,
   leftLateMs: () => 0,
   owners: () => [],
+  presenter: null,
   voices: () => [],
   chat: () => null,
   captions: () => null,

@@ -106,6 +106,31 @@ function webReadMixes(mix) {
     }));
 }
 
+/** Tracks that the page shows as somebody's screen. @param {WebRows} list @returns {Json[]} */
+function webReadScreens(list) {
+  return webRows(list)
+    .filter(webVisible)
+    .flatMap((row) => {
+      const { fields } = list;
+      const named = webValue(row, fields.id) || webIdOf(webValue(row, fields.name) ?? '');
+      const platformId = webPlatform.presenter?.() || named;
+      const shown = [...row.querySelectorAll('video')].flatMap((video) => {
+        const stream = /** @type {any} */ (video.srcObject);
+        return /** @type {MediaStreamTrack[]} */ (stream?.getVideoTracks?.() ?? []);
+      });
+      return capturedTracks
+        .filter(({ track }) => platformId !== '' && shown.includes(track))
+        .map(({ track }) => ({
+          trackId: captureTrackName(track),
+          platformId,
+          source: 'screen',
+          attribution: 'track-owner',
+          isolation: 'track',
+          confidence: 0.8,
+        }));
+    });
+}
+
 /** Who speaks now, as the page shows it. @param {WebMix} mix @returns {Set<string>} */
 function webReadSpeaking(mix) {
   const { fields } = mix.speaking;

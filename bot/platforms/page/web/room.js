@@ -91,7 +91,10 @@ function webAttempt(part) {
 /** Whose the tracks of this document are; clients may keep their connections in a frame. */
 function webObserveTracks() {
   webAttempt(() => {
-    for (const owner of webPlatform.owners()) {
+    const screens = WEB.screen ? webReadScreens(WEB.screen) : [];
+    const isScreen = (/** @type {any} */ one) =>
+      screens.some((/** @type {any} */ screen) => screen.trackId === one.trackId);
+    for (const owner of [...screens, ...webPlatform.owners().filter((one) => !isScreen(one))]) {
       webTell(`owner ${/** @type {any} */ (owner).trackId}`, 'owner', owner);
     }
   });

@@ -42,6 +42,14 @@
     return voices;
   };
 
+  /** @param {any} stream */
+  const isScreen = (stream) => stream?.type === 'applicationsharing-video' && stream.active;
+
+  webPlatform.presenter = () => {
+    const people = members().filter(({ streams }) => Array.isArray(streams) && streams.some(isScreen));
+    return people.length === 1 ? String(people[0].id) : '';
+  };
+
   webPlatform.shape = () => {
     const current = call();
     return current ? `call has ${Object.keys(current).join(' ')}` : 'no call object';

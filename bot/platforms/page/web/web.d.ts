@@ -47,6 +47,7 @@ interface WebConfig {
   chat: WebRows | null;
   captions: WebRows | null;
   mix: WebMix | null;
+  screen: WebRows | null;
 }
 
 /** What a platform's own part does better than its page's documents; null: by the anchors. */
@@ -57,6 +58,8 @@ interface WebPlatform {
   /** How long before the roster said so somebody may have left, ms; 0: it says so at once. */
   leftLateMs(): number;
   owners(): Json[];
+  /** Whose screen is shown, where the page does not say it next to the screen; '' for nobody's. */
+  presenter: (() => string) | null;
   /** Whose the contributing sources of received audio are. */
   voices(): Json[];
   chat(): Json[] | null;
