@@ -53,8 +53,11 @@ async def ended(product: RunningStack, job_id: str, expected: Ended) -> tuple[Js
     objects = await operator.objects(job_id)
     assert not [name for name in objects if name.startswith(".journal/")]
     assert ("manifest.json" in objects) is expected.manifest
+    evidence = {name for name in objects if name.startswith("evidence/")}
+    assert evidence == {f"evidence/{one['name']}" for one in job["evidence"]}
+    assert all(one["uri"] in shown for one in job["evidence"]), "linked from the run"
     if not expected.manifest:
-        assert objects == []
+        assert set(objects) == evidence
     work = product.settings.work_dir / job_id
     assert not await asyncio.to_thread((work / "final").exists)
     return job, run

@@ -257,18 +257,18 @@ class Meetings:
         on_lobby: Happening,
         in_room: Happening,
     ) -> None:
-        waits = True
-        while True:
-            status = (await self.book.read(job)).status
-            if status is Status.ENTERING_LOBBY and waits:
-                await on_lobby(replica, job)
-                waits = False
-            elif status in (Status.IN_MEETING, Status.RECORDING):
-                await in_room(replica, job)
-                return
-            elif status not in (Status.QUEUED, Status.JOINING, Status.ENTERING_LOBBY):
-                return
-            await asyncio.sleep(0.05)
+        """Looks at the job only once its page has said so: rows of jobs are dear to poll."""
+        if replica.scenario.lobby or replica.scenario.host_absent:
+            await replica.knocked.wait()
+            await self._until(job, Status.ENTERING_LOBBY)
+            await on_lobby(replica, job)
+        await replica.present.wait()
+        await self._until(job, Status.IN_MEETING, Status.RECORDING)
+        await in_room(replica, job)
+
+    async def _until(self, job: Job, *statuses: Status) -> None:
+        while (await self.book.read(job)).status not in statuses:
+            await asyncio.sleep(0.1)
 
     async def _go(
         self, run: MeetingRun, job: Job, seconds: int
