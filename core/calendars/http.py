@@ -46,10 +46,10 @@ class JsonClient:
 
     def __init__(self, who: str, *, timeout_seconds: float, clock: Clock) -> None:
         self._who = who
+        self._timeout = timeout_seconds
         self._clock = clock
-        self._client = httpx.AsyncClient(
-            timeout=timeout_seconds, follow_redirects=False, trust_env=False
-        )
+        # Made when it is needed: reading the certificates takes its time.
+        self._client: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -60,7 +60,8 @@ class JsonClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._client.aclose()
+        if self._client is not None:
+            await self._client.aclose()
 
     async def ask(
         self,
@@ -95,7 +96,8 @@ class JsonClient:
         headers: Mapping[str, str] | None,
         body: Json | None,
     ) -> Json:
-        request = self._client.build_request(
+        client = self._opened()
+        request = client.build_request(
             method,
             url,
             params=params,
@@ -103,7 +105,7 @@ class JsonClient:
             headers={"authorization": f"Bearer {token.get_secret_value()}", **(headers or {})},
         )
         try:
-            response = await self._client.send(request, stream=True)
+            response = await client.send(request, stream=True)
             try:
                 content = await self._read(response)
             finally:
@@ -116,6 +118,13 @@ class JsonClient:
                 raise Unavailable(f"{self._who} answered with something that is no JSON object.")
             return answer
         raise self._failure(response, answer or {})
+
+    def _opened(self) -> httpx.AsyncClient:
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                timeout=self._timeout, follow_redirects=False, trust_env=False
+            )
+        return self._client
 
     async def _read(self, response: httpx.Response) -> bytes:
         content = bytearray()
