@@ -116,7 +116,7 @@ class SharedChromium:
 class Attended:
     """How a job went: its row at the end, the way there, and what its storage holds.
 
-    `page` is what Prefect shows of its run, where one was.
+    `left`: its work folder is still there. `page` is what Prefect shows of its run, where one was.
     """
 
     job: Job
@@ -124,6 +124,7 @@ class Attended:
     replica: ReplicaRoom
     failure: JobCancelled | MeetingError | None
     kept: dict[str, bytes]
+    left: bool
     page: str = ""
 
     @property
@@ -336,7 +337,8 @@ class Meetings:
             one.key.removeprefix(prefix): resources.storage.get_bytes(one.key)
             for one in resources.storage.list(prefix)
         }
-        return Attended(await self.book.read(job), statuses, replica, failure, kept)
+        left = (resources.settings.work_dir / job.id).exists()
+        return Attended(await self.book.read(job), statuses, replica, failure, kept, left)
 
     async def leave(self, job: Job) -> None:
         """What a customer does."""

@@ -236,6 +236,7 @@ async def _play(meetings: Meetings, platform: ReplicaPlatform, case: Case) -> No
     waited = case.scenario.lobby or case.scenario.host_absent
     assert (Status.ENTERING_LOBBY in went.statuses) == waited
     assert not went.replica.consented
+    assert not went.left, "everything is in storage (MF-20)"
     if case.cancelled:
         await _withdrawn(went.replica)
     _check_bill(went, case)
