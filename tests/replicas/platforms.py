@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from aiortc import RTCPeerConnection
+
 from core.platforms.spec import Slug
-from tests.replicas.meet.channels import everybody
+from tests.replicas.meet.channels import everybody, screen_stream, share
 
 
 def meeting_code(number: int) -> str:
@@ -25,7 +27,8 @@ class ReplicaPlatform:
     come: each on a track of its own (`mesh`, `bridge`, `sfu`), all on one (`mix`), or by turns on
     three (`turns`); `stream_id` makes the id of a person's media stream, of the mix's, or of a
     receiver's. `answer`: what the platform's servers answer a client who asks for everybody, of the
-    room's people and the bot's name.
+    room's people and the bot's name. `share`: what they say over a screen's own connection, and
+    whose screen it is.
     """
 
     slug: Slug
@@ -41,6 +44,7 @@ class ReplicaPlatform:
     screen_id: Callable[[str], str] | None = "screen-of-{}".format
     captions: bool = True
     answer: Callable[[Sequence[Mapping[str, Any]], str], bytes] | None = None
+    share: Callable[[RTCPeerConnection, str], None] | None = None
 
     @property
     def origin(self) -> str:
@@ -126,7 +130,8 @@ REPLICAS = (
         named=meeting_code,
         topology="turns",
         stream_id="666{}".format,
-        screen_id=None,
+        screen_id=screen_stream,
+        share=share,
         answer=everybody,
     ),
 )

@@ -59,7 +59,7 @@ async def record(visits: Visits, platform: ReplicaPlatform) -> Shared:
     await visitor.room.settle_in()
     who = str(visitor.replica.people[PRESENTER]["id"])
     captured = visitor.recorder.media_captured
-    async with SharedScreen(visitor.replica, who, platform.screen_id(who)):
+    async with SharedScreen(visitor.replica, who, platform.screen_id(who), platform.share):
         async with asyncio.timeout(WAIT_SECONDS):
             while visitor.recorder.intake.codecs["vp8"] < ENOUGH or not captured.is_set():
                 await asyncio.sleep(0.05)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
 from types import TracebackType
@@ -26,12 +27,24 @@ CONNECT_SECONDS = 20
 
 
 class SharedScreen:
-    """Shares from entering the block to leaving it."""
+    """Shares from entering the block to leaving it.
 
-    def __init__(self, room: ReplicaRoom, person_id: str, stream_id: str) -> None:
+    Args:
+        tell: what the platform's servers say about it over the same connection.
+    """
+
+    def __init__(
+        self,
+        room: ReplicaRoom,
+        person_id: str,
+        stream_id: str,
+        tell: Callable[[RTCPeerConnection, str], None] | None = None,
+    ) -> None:
         self._room = room
         self._shared = {"type": "share", "id": person_id, "stream": stream_id}
         self._pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        if tell is not None:
+            tell(self._pc, person_id)
         self._answered: asyncio.Future[dict[str, Any]] = asyncio.Future()
         self.track = VideoTrack(pictures(), SystemClock())
         transceiver = self._pc.addTransceiver(self.track, direction="sendonly")

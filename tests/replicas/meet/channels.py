@@ -16,6 +16,7 @@ from tests.replicas.meet import wire
 
 # After a client has come, frames: how late the sources of people may be told.
 LATE_FRAMES = (20, 120)
+SCREEN = 700_041
 
 
 class Voice(Protocol):
@@ -79,6 +80,27 @@ class Channels:
         self._captions.send(told)
         if self._draw.random() < 0.3:
             self._captions.send(wire.caption_event(device, number, version - 1, "", final=False))
+
+
+def share(pc: RTCPeerConnection, person: str) -> None:
+    """Somebody shares a screen: to Google Meet another device, whose parent is the person's."""
+    device = f"screen-of-{person}"
+    told = (
+        wire.roster_event([wire.Somebody(device, "Presentation", parent=person)]),
+        wire.outputs_event([(device, SCREEN, True)]),
+    )
+    channel = pc.createDataChannel("collections")
+
+    def opened() -> None:
+        for one in told:
+            channel.send(one)
+
+    channel.on("open", opened)
+
+
+def screen_stream(_: str) -> str:
+    """What the stream of a shared screen's picture is called."""
+    return f"9{SCREEN}"
 
 
 def everybody(people: Sequence[Mapping[str, Any]], guest: str) -> bytes:
