@@ -167,7 +167,7 @@ async def _tried(
         address = body.url.get_secret_value() if body.url is not None else ""
         if address.lower().startswith("webcal://"):
             address = f"https://{address[9:]}"
-        grant = Grant(url=SecretStr(address), handed_over=True)
+        grant = Grant(url=SecretStr(address))
         source = Source("", body.account, SecretStr(address))
         try:
             await services.calendars.calendar(provider).changes(
@@ -182,7 +182,6 @@ async def _tried(
         refresh_token=body.refresh_token,
         client_id=body.client_id,
         client_secret=body.client_secret,
-        handed_over=True,
     )
     try:
         fresh = await oauth.fresh(grant, now)

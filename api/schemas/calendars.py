@@ -154,10 +154,9 @@ class CalendarEventsPage(Response):
 
 
 class GraphNotice(Request):
-    """One change, as Microsoft tells it: which subscription, and the word that proves it."""
+    """One change, as Microsoft tells it, with the word that proves it."""
 
     client_state: Annotated[str | None, Field(max_length=255)] = None
-    subscription_id: Annotated[str | None, Field(max_length=255)] = None
 
 
 class GraphNotices(Request):

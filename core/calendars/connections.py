@@ -62,8 +62,7 @@ async def begin(
     """Have a person connect a calendar, or connect one again.
 
     Raises:
-        NotFound: there is no such connection to be connected again.
-        BadInput: it is of another provider, or the team has too many.
+        NotFound, BadInput: as `place_for`; or too many people of the team are on their way.
     """
     await session.exec(delete(CalendarLogin).where(col(CalendarLogin.expires_at) <= now))
     pending = select(func.count()).where(
@@ -71,7 +70,7 @@ async def begin(
     )
     if (await session.exec(pending)).one() >= MOST_LOGINS:
         raise BadInput(f"{MOST_LOGINS} people are connecting calendars now; try again later.")
-    found = await _place(session, owner, provider, connection_id)
+    found = await place_for(session, owner, provider, connection_id)
     state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
     begun = Begun(found, state, verifier, now + LOGIN_LIFE)
     session.add(
@@ -159,12 +158,24 @@ async def connect(
 async def place_for(
     session: AsyncSession, owner: Owner, provider: CalendarService, connection_id: str | None
 ) -> str:
-    """The id for a grant that is handed over: a new one, or the one that is to be connected anew.
+    """The id for a grant: a new one, or that of the connection that is to be connected anew.
 
     Raises:
-        NotFound, BadInput: as `begin`.
+        NotFound: there is no such connection to be connected again.
+        BadInput: it is of another provider, or the team has too many.
     """
-    return await _place(session, owner, provider, connection_id)
+    if connection_id is not None:
+        row = await owned(session, owner, connection_id)
+        if row.provider is not provider:
+            raise BadInput(f"This connection is of {row.provider}; leave connectionId out.")
+        return row.id
+    count = select(func.count()).where(
+        CalendarConnection.team_id == owner.team_id,
+        CalendarConnection.state != State.DISCONNECTED,
+    )
+    if (await session.exec(count)).one() >= MOST_OF_A_TEAM:
+        raise BadInput(f"A team has {MOST_OF_A_TEAM} calendar connections at most.")
+    return new_id("cal")
 
 
 async def owned(
@@ -266,23 +277,6 @@ async def due_connections(
         col(CalendarConnection.synced_at).asc().nulls_first(), col(CalendarConnection.id)
     ).limit(limit)
     return list((await session.exec(statement)).all())
-
-
-async def _place(
-    session: AsyncSession, owner: Owner, provider: CalendarService, connection_id: str | None
-) -> str:
-    if connection_id is not None:
-        row = await owned(session, owner, connection_id)
-        if row.provider is not provider:
-            raise BadInput(f"This connection is of {row.provider}; leave connectionId out.")
-        return row.id
-    count = select(func.count()).where(
-        CalendarConnection.team_id == owner.team_id,
-        CalendarConnection.state != State.DISCONNECTED,
-    )
-    if (await session.exec(count)).one() >= MOST_OF_A_TEAM:
-        raise BadInput(f"A team has {MOST_OF_A_TEAM} calendar connections at most.")
-    return new_id("cal")
 
 
 async def _same(

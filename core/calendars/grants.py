@@ -16,8 +16,7 @@ SECRETS: Final = ("refresh_token", "access_token", "client_secret", "url")
 class Grant(BaseModel):
     """Either tokens or `url`.
 
-    `client_id` and `client_secret` are those that the grant was given to, where that was not us;
-    `handed_over` says that a customer brought it (API-39).
+    `client_id` and `client_secret` are those that the grant was given to, where that was not us.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -28,7 +27,6 @@ class Grant(BaseModel):
     client_id: str | None = None
     client_secret: SecretStr | None = None
     url: SecretStr | None = None
-    handed_over: bool = False
 
     def sealed(self, box: SecretBox) -> str:
         """All of it, as it is stored."""

@@ -46,8 +46,8 @@ AHEAD: Final = timedelta(days=1)
 KEPT: Final = timedelta(days=30)
 # Less than the time between two rounds.
 PUT_OFF: Final = timedelta(minutes=4)
-# Events in one transaction: others of the team wait for it.
-BATCH: Final = 100
+# Events in one transaction: others of the team wait for it, also those who change rules.
+BATCH: Final = 25
 Item = TypeVar("Item")
 
 
