@@ -3,7 +3,10 @@
 Run by developers only: `python -m bot.capture.generate_canned`. A codec has a key frame, and
 the frames that take turns in place of delta frames. VP8 and VP9 get a real delta frame; H264
 gets key frames of two ids in turn, because a repeated delta frame would break its frame counter.
-AV1 is left out: Chromium decoded one canned frame, stopped, and asked for a key frame.
+AV1 is left out. Canned delta frames stop Chromium's decoder at once. One canned key frame in place
+of every frame decodes (53 frames of 53, version 156), but in three of five calls of three seconds
+on a busy machine two frames at most reached the decoder, of 83 packets, and a key frame was asked
+for. Whether that happens to AV1 that nobody replaces, too, was not measured.
 """
 
 from __future__ import annotations
