@@ -14,6 +14,7 @@ from core.clock import Clock
 from core.database import Database
 from core.errors import BadInput
 from core.invites.models import Invitation
+from core.invites.placing import one_at_a_time
 from core.invites.planning import Action, Planner
 from core.invites.taking import due_invitations, stored_series
 from core.secrets import SecretBox
@@ -59,7 +60,12 @@ class Horizon:
         try:
             async with self.database.begin() as session:
                 now = self.clock.now()
-                invitation = await session.get_one(Invitation, invitation_id, with_for_update=True)
+                found = await session.get_one(Invitation, invitation_id)
+                # As for mails and calendars: two claims on one meeting must not make two jobs.
+                await one_at_a_time(session, found.team_id)
+                invitation = await session.get_one(
+                    Invitation, invitation_id, with_for_update=True, populate_existing=True
+                )
                 series = stored_series(invitation, self.box, self.settings)
                 planner = Planner(session, self.box, self.settings, now, late=False)
                 plan = await planner.plan(invitation, series)
