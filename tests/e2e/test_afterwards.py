@@ -15,7 +15,7 @@ from core.ids import new_id
 from core.jobs.failures import ExitReason
 from core.jobs.lifecycle import Status
 from core.jobs.models import Job
-from core.jobs.spec import AutoLeavePolicy, RecordingOptions
+from core.jobs.spec import AutoLeavePolicy, RecordingOptions, TranscriptionOptions
 from core.recordings.journal import JOURNAL_NAME
 from core.recordings.manifest import Manifest
 from flows import delivery
@@ -90,7 +90,7 @@ async def afterwards(product: RunningStack, tmp_path: Path) -> Afterwards:
         display_name="Notes",
         auto_leave=AutoLeavePolicy().model_dump(mode="json"),
         recording=RecordingOptions().model_dump(mode="json"),
-        transcription={"mode": "off"},
+        transcription=TranscriptionOptions().model_dump(mode="json"),
         webhooks=None,
         labels={},
         region=product.settings.region,

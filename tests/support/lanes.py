@@ -1,8 +1,8 @@
-"""Two lanes of tests side by side, so that the suite does not wait where it need not.
+"""Three lanes of tests side by side, so that the suite does not wait where it need not.
 
-Most of what live media and whole stacks take is waiting for things to happen; meanwhile a second
-process runs what only computes. Never two browsers or stacks at once: they are timed by the clock,
-and the lane of what computes gives way to them as well.
+Most of what live media and whole stacks take is waiting for things to happen; meanwhile two other
+processes run what computes, and what waits for something else. Never two calls or stacks at once:
+they are timed by the clock, and the other lanes give way to them as well.
 """
 
 from __future__ import annotations
@@ -14,16 +14,27 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-MEDIA: Final = ("tests/bot/", "tests/e2e/", "tests/sandbox/", "tests/transcription/")
-# Screens and no media: they may take their time.
-SCREENS: Final = "tests/bot/platforms/test_scenarios.py"
+MEDIA: Final = ("tests/bot/", "tests/e2e/")
+# Browsers without a call that is timed, or with a page that only shows screens.
+SCREENS: Final = ("tests/bot/browser/", "tests/bot/platforms/")
+CALLS: Final = tuple(
+    f"tests/bot/platforms/test_{name}.py" for name in ("recorded", "sandbox_driver", "screens")
+)
+# Beside the lane of all other tests these take about as long.
+SERVICES: Final = (
+    *("tests/api/", "tests/intake/", "tests/meetbot_server/", "tests/sandbox/"),
+    "tests/bot/browser/",
+)
 GIVES_WAY: Final = 10
 
 
 def lane_of(nodeid: str) -> str:
-    """`media` or `plain`."""
-    timed = nodeid.startswith(MEDIA) and not nodeid.startswith(SCREENS)
-    return "media" if timed else "plain"
+    """`media`, `services` or `plain`."""
+    if nodeid.startswith(CALLS):
+        return "media"
+    if nodeid.startswith(MEDIA) and not nodeid.startswith(SCREENS):
+        return "media"
+    return "services" if nodeid.startswith(SERVICES) else "plain"
 
 
 class Lanes(LoadScopeScheduling):  # type: ignore[misc]
@@ -39,5 +50,5 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     beside_another = hasattr(item.config, "workerinput")
-    if beside_another and lane_of(item.nodeid) == "plain" and os.nice(0) < GIVES_WAY:
+    if beside_another and lane_of(item.nodeid) != "media" and os.nice(0) < GIVES_WAY:
         os.nice(GIVES_WAY)

@@ -140,6 +140,6 @@ def test_only_an_untouched_link_opens_a_file(
 def test_what_is_served_cannot_run_in_a_browser(client: TestClient, storage: LocalStorage) -> None:
     storage.put_bytes("recordings/job_1/page.html", b"<script>1</script>", "text/html")
     answer = client.get(storage.link("recordings/job_1/page.html", 60))
-    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert answer.headers["content-security-policy"] == "sandbox"
     assert answer.headers["x-content-type-options"] == "nosniff"
