@@ -25,6 +25,7 @@ SERVICES: Final = (
     *("tests/api/", "tests/intake/", "tests/meetbot_server/", "tests/sandbox/"),
     "tests/bot/browser/",
 )
+TABLE: Final = "tests/bot/platforms/test_scenarios.py"
 GIVES_WAY: Final = 10
 
 
@@ -46,6 +47,12 @@ class Lanes(LoadScopeScheduling):  # type: ignore[misc]
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:
     return Lanes(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The table of screens last: six browsers at once would take live calls their time."""
+    items.sort(key=lambda item: item.nodeid.startswith(TABLE))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
