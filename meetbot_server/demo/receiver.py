@@ -36,7 +36,10 @@ class WebhookReceiver:
     def __init__(self, secret: SecretStr | None = None, host: str = "127.0.0.1") -> None:
         # None until the customer knows it; what arrives before is not verified.
         self.secret = secret
-        self._socket = socket.create_server((host, 0))
+        # The protocol is named because asyncio sends at once only where it is (no Nagle).
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self._socket.bind((host, 0))
+        self._socket.listen()
         self._host = host
         self._server = uvicorn.Server(
             uvicorn.Config(self._app(), log_config=None, access_log=False, lifespan="off")

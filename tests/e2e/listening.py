@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from sandbox.schemas import RoomView, Utterance
+from sandbox.schemas import ChatMessage, RoomView, Utterance
 from sandbox.script import SPEECH, library
 from tests.bot.listening import Samples, decibels, decode, find, part
 from tests.e2e.operator import Operator
@@ -61,6 +61,11 @@ class Heard:
             if said.ended_at_ms is not None
         ]
         return [line for line in found if line.start_ms > 0 and line.end_ms < self.end_ms - 300]
+
+    def chat(self) -> list[ChatMessage]:
+        """What was written in the room within the recording: the bot is gone before it is asked."""
+        left = self.start_ms + self.end_ms - 300
+        return [message for message in self.room.chat if self.start_ms <= message.at < left]
 
     def crosstalk_db(self, line: Line) -> float | None:
         """The loudest other track against the speaker's own; None while others talk, too."""

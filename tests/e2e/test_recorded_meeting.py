@@ -143,7 +143,7 @@ async def test_captions_and_chat_are_those_of_the_room(meeting: Meeting) -> None
     for line in meeting.heard.lines():
         assert (line.name, line.text) in shown
     chat = json.loads(await meeting.read("chat.json"))
-    arrived = [m for m in meeting.room.chat if m.at >= meeting.heard.start_ms]
+    arrived = meeting.heard.chat()
     assert arrived, "nothing was said in the chat while the bot was there"
     written = {(message["displayName"], message["text"]) for message in chat}
     assert {(message.display_name, message.text) for message in arrived} <= written

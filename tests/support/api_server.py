@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import uvicorn
 from fastapi import FastAPI
+
+from tests.support.ports import loopback
 
 STOP_SECONDS = 10
 
@@ -24,9 +25,7 @@ class _Server(uvicorn.Server):
 @asynccontextmanager
 async def running_api(app: FastAPI, port: int = 0) -> AsyncIterator[str]:
     """Serve `app`, whose lifespan the caller runs; the origin. Open connections are broken off."""
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
+    listener = loopback(port)
     listener.listen()
     server = _Server(
         uvicorn.Config(

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from typing import Final
 from urllib.parse import urlsplit
 
+from tests.support.ports import loopback
+
 CHUNK: Final = 1 << 16
 STEP_SECONDS: Final = 10
 
@@ -71,22 +73,16 @@ class Gate:
         asyncio.run_coroutine_threadsafe(step, self._loop).result(STEP_SECONDS)
 
     async def _listen(self) -> None:
-        listener, self._held = self._held or self._bound(), None
+        listener, self._held = self._held or loopback(self._port), None
         self._port = listener.getsockname()[1]
         self._server = await asyncio.start_server(self._serve, sock=listener)
-
-    def _bound(self) -> socket.socket:
-        """A socket on the gate's port that refuses connections until it listens."""
-        bound = socket.socket()
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(("127.0.0.1", self._port))
-        return bound
 
     async def _close(self) -> None:
         if self._server is not None:
             self._server.close()
             self._server = None
-            self._held = self._bound()
+            # Bound, so that the port stays ours; it refuses connections until it listens.
+            self._held = loopback(self._port)
         for writer in list(self._writers):
             writer.transport.abort()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from core.settings import SandboxSettings
 from sandbox.app import create_app
 from sandbox.client import SandboxClient
 from sandbox.serve import server_config
+from tests.support.ports import loopback
 
 # Encoding the cameras takes seconds, so all runs on a machine share them.
 CAMERA_CACHE = Path(tempfile.gettempdir()) / "meetbot-sandbox-cameras"
@@ -51,8 +51,7 @@ class SandboxServer:
 @contextmanager
 def running_sandbox(max_rooms: int = 50) -> Iterator[SandboxServer]:
     """A sandbox on a free port until the block is left."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+    listener = loopback()
     listener.listen()
     origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
     token = SecretStr("sandbox-admin-token")

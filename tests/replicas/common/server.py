@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -24,6 +23,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from tests.replicas.common.rooms import Guest, ReplicaRoom, Scenario
 from tests.replicas.platforms import ReplicaPlatform
 from tests.support.certificates import certificate_of
+from tests.support.ports import loopback
 
 REPLICAS = Path(__file__).parent.parent
 
@@ -129,8 +129,7 @@ async def running_replicas(
 ) -> AsyncIterator[Replicas]:
     """Serve until the block is left; `hosts` maps host names to platforms."""
     certificate, key = certificate_of(folder, "replicas.test")
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+    listener = loopback()
     replicas = Replicas(listener.getsockname()[1], hosts)
     app = Starlette(
         routes=[
