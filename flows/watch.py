@@ -22,6 +22,7 @@ from core.clock import Clock
 from core.database import LEASES_CHANNEL, Database
 from core.dispatch.base import RunPhase, Runs, RunSeen
 from core.dispatch.prefect import PrefectDispatcher
+from core.dispatch.submitting import tags_of
 from core.errors import InvalidState, MeetbotError, Unavailable
 from core.jobs import leases, service
 from core.jobs.failures import ExitReason, FailureCode
@@ -151,7 +152,9 @@ class Watcher:
     async def _make_run(self, lease: Lease) -> None:
         """Prefect has lost the run."""
         now = self._clock.now()
-        flow_run_id = await self._runs.submit(lease.job_id, now, [lease.job_id])
+        async with self._database.begin() as session:
+            job = await service.find_job(session, lease.job_id)
+        flow_run_id = await self._runs.submit(job.id, now, tags_of(job))
         async with self._database.begin() as session:
             await service.set_flow_run(session, lease.job_id, flow_run_id, now=now)
 

@@ -24,15 +24,16 @@ async def submit_job(
     Raises:
         Unavailable: Prefect or the database; call again, or leave it to the reconciliation.
     """
-    flow_run_id = await dispatcher.submit(
-        job.id,
-        due(job, lead_seconds, now),
-        [job.id, job.platform, job.team_id, job.source],
-    )
+    flow_run_id = await dispatcher.submit(job.id, due(job, lead_seconds, now), tags_of(job))
     async with database.begin() as session:
         current = await service.set_flow_run(session, job.id, flow_run_id, now=now)
     if current.status.terminal:
         await dispatcher.cancel(flow_run_id)
+
+
+def tags_of(job: Job) -> list[str]:
+    """What a job's runs are found by in Prefect."""
+    return [job.id, job.platform, job.team_id, job.source]
 
 
 def due(job: Job, lead_seconds: float, now: datetime) -> datetime:

@@ -190,6 +190,7 @@ async def test_a_run_that_prefect_lost_is_made_again(watch: Watch) -> None:
     await watch.watcher.look()
     made = (await watch.book.read(job)).flow_run_id
     assert watch.runs.keys == {job.id: made}
+    assert watch.runs.tags[str(made)] == (job.id, job.platform, job.team_id, job.source)
     assert watch.runs.runs[str(made)].phase is RunPhase.WAITING
     assert watch.restarted == []
 

@@ -18,6 +18,7 @@ class MemoryRuns:
     clock: ManualClock
     runs: dict[str, RunSeen] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, tuple[str, ...]] = field(default_factory=dict)
     down: bool = False
     looked_at: list[int] = field(default_factory=list)
     moved: list[tuple[str, str]] = field(default_factory=list)
@@ -26,6 +27,7 @@ class MemoryRuns:
     async def submit(self, job_id: str, due: datetime, tags: Sequence[str]) -> str:
         self._check()
         run_id = self.keys.setdefault(job_id, f"run-{len(self.keys)}-{job_id}")
+        self.tags.setdefault(run_id, tuple(tags))
         self.runs.setdefault(run_id, RunSeen(RunPhase.WAITING, due, self.clock.now(), 0))
         return run_id
 
@@ -60,7 +62,7 @@ class MemoryRuns:
 
     def lose(self, flow_run_id: str) -> None:
         """Somebody deleted it, or the database was restored."""
-        del self.runs[flow_run_id]
+        del self.runs[flow_run_id], self.tags[flow_run_id]
         self.keys = {job: run for job, run in self.keys.items() if run != flow_run_id}
 
     def _check(self) -> None:
