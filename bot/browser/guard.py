@@ -97,6 +97,7 @@ class EgressGuard:
         self._resolver = resolver
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
+        self._closing = False
         self.port = 0
 
     @property
@@ -116,6 +117,7 @@ class EgressGuard:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._closing = True
         if self._server is not None:
             self._server.close()
         for task in tuple(self._open):
@@ -132,6 +134,10 @@ class EgressGuard:
             await _answer(writer, error.refusal)
         except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError):
             log.debug("A connection of the browser broke.")
+        except asyncio.CancelledError:
+            # A stream callback that ends cancelled is logged by asyncio as a fault.
+            if not self._closing:
+                raise
         finally:
             self._open.discard(task)
             writer.close()

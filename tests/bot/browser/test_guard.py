@@ -178,6 +178,22 @@ async def test_queries_of_refused_urls_are_not_logged(caplog: pytest.LogCaptureF
     assert "secret" not in caplog.text
 
 
+async def test_closing_it_before_the_browser_is_no_fault(
+    everything_is_public: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    silent = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    async with EgressGuard((), resolver=resolve) as guard:
+        reader, writer = await asyncio.open_connection("127.0.0.1", guard.port)
+        writer.write(connect("public.example", port).replace("\n", "\r\n").encode())
+        await reader.readuntil(b"\r\n\r\n")
+    async with asyncio.timeout(10):
+        assert await reader.read() == b""
+    writer.close()
+    silent.close()
+    assert not [record for record in caplog.records if record.name == "asyncio"]
+
+
 async def test_connections_of_other_users_are_told_apart() -> None:
     async with EgressGuard((), resolver=resolve) as guard:
         _, writer = await asyncio.open_connection("127.0.0.1", guard.port)
