@@ -107,7 +107,7 @@ async def test_an_invite_becomes_a_recording(product: RunningStack, door: Door) 
         one for one in customer.webhooks(job_id) if one.body["data"]["status"] == "joining"
     ]
     late = datetime.fromisoformat(joining.body["emittedAt"]) - due
-    assert timedelta(0) <= late < timedelta(seconds=20)
+    assert timedelta(0) <= late < timedelta(seconds=20), f"{job['createdAt']} for {due}"
     assert all(one.verified for one in customer.webhooks(job_id))
     assert (await accepted(product))["From"] == BOT
     cleared = await product.api.put("/api/v1/settings/webhooks", json={"onFinalize": None})

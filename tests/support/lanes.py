@@ -8,8 +8,11 @@ they are timed by the clock, and the other lanes give way to them as well.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
+import psutil
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -20,7 +23,8 @@ SCREENS: Final = ("tests/bot/browser/", "tests/bot/platforms/")
 CALLS: Final = tuple(
     f"tests/bot/platforms/test_{name}.py" for name in ("recorded", "sandbox_driver", "screens")
 )
-# Beside the lane of all other tests these take about as long.
+# Beside the lane of all other tests these take about as long; the table follows them, when the
+# lane of all others is over and live media have two thirds of the machine.
 SERVICES: Final = (
     *("tests/api/", "tests/intake/", "tests/meetbot_server/", "tests/sandbox/"),
     "tests/bot/browser/",
@@ -35,7 +39,7 @@ def lane_of(nodeid: str) -> str:
         return "media"
     if nodeid.startswith(MEDIA) and not nodeid.startswith(SCREENS):
         return "media"
-    return "services" if nodeid.startswith(SERVICES) else "plain"
+    return "services" if nodeid.startswith((*SERVICES, TABLE)) else "plain"
 
 
 class Lanes(LoadScopeScheduling):  # type: ignore[misc]
@@ -51,7 +55,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The table of screens last: six browsers at once would take live calls their time."""
+    """The table of screens last: its six pages at once would take live calls their time."""
     items.sort(key=lambda item: item.nodeid.startswith(TABLE))
 
 
@@ -59,3 +63,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     beside_another = hasattr(item.config, "workerinput")
     if beside_another and lane_of(item.nodeid) != "media" and os.nice(0) < GIVES_WAY:
         os.nice(GIVES_WAY)
+
+
+def children_give_way() -> None:
+    """What this process started gives way as much as it does itself.
+
+    Linux schedules sessions as groups: niceness counts within one, and browsers have their own.
+    """
+    for child in psutil.Process().children(recursive=True):
+        with suppress(OSError):
+            if os.getsid(child.pid) != os.getsid(0):
+                Path(f"/proc/{child.pid}/autogroup").write_text(str(os.nice(0)))

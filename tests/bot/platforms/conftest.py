@@ -35,6 +35,7 @@ from tests.replicas.common.server import Replicas, running_replicas
 from tests.replicas.platforms import HOSTS, ReplicaPlatform
 from tests.support.clock import ManualClock
 from tests.support.jobs import JobBook
+from tests.support.lanes import children_give_way
 
 STEP_SECONDS = 50
 OPTIONS = RecordingOptions(video="off")
@@ -168,6 +169,7 @@ async def replica_browser(replicas: Replicas) -> AsyncIterator[Browser]:
             executable_path=find_chromium(None, Path(playwright.chromium.executable_path)),
             args=["--no-sandbox", *replicas.browser_arguments],
         )
+        children_give_way()
         yield browser
         await browser.close()
 
