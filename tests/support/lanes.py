@@ -23,8 +23,8 @@ SCREENS: Final = ("tests/bot/browser/", "tests/bot/platforms/")
 CALLS: Final = tuple(
     f"tests/bot/platforms/test_{name}.py" for name in ("recorded", "sandbox_driver", "screens")
 )
-# Beside the lane of all other tests these take about as long; the table follows them, when the
-# lane of all others is over and live media have two thirds of the machine.
+# Beside the lane of all other tests these take about as long; the table follows them, and runs
+# when that lane is over.
 SERVICES: Final = (
     *("tests/api/", "tests/intake/", "tests/meetbot_server/", "tests/sandbox/"),
     "tests/bot/browser/",
