@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, get_args
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -20,7 +20,7 @@ from core.jobs.leaving import leaving_policy
 from core.jobs.spec import RecordingOptions, TranscriptionOptions
 from core.network.addresses import check_url
 from core.platforms.registry import Detected, DetectionContext, detect, spec_of
-from core.platforms.zoom_settings import ZoomEngine
+from core.platforms.zoom_settings import asked_engine, is_engine
 
 DEFAULT_NAME: Final = "meetbot"
 SANDBOX: Final = "sandbox"
@@ -186,12 +186,12 @@ def _discord_labels(discord: DiscordIn | None) -> dict[str, Any]:
 
 def _zoom_labels(metadata: Mapping[str, Any], engine: str | None) -> dict[str, Any]:
     """`metadata.zoom.engine`, also where the platform's name asks for it (`zoom_sdk`, PL-25)."""
-    zoom = metadata.get("zoom")
-    asked = zoom.get("engine") if isinstance(zoom, Mapping) else None
+    asked = asked_engine(metadata)
     if asked is None and engine is not None:
+        zoom = metadata.get("zoom")
         others = dict(zoom) if isinstance(zoom, Mapping) else {}
         return {"zoom": others | {"engine": engine}}
-    if asked is not None and (asked not in get_args(ZoomEngine) or engine not in (None, asked)):
+    if asked is not None and not (is_engine(asked) and engine in (None, asked)):
         message = "metadata.zoom.engine is web or sdk, and the same as in platform."
         raise BadInput(message, [Issue(("metadata", "zoom", "engine"), "invalid_engine", message)])
     return {}

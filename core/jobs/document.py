@@ -7,7 +7,7 @@ from core.integrations.state import StorageState
 from core.jobs.creation import open_secrets
 from core.jobs.models import Job
 from core.jobs.spec import AutoLeavePolicy, JobSpec, RecordingOptions
-from core.platforms.zoom_settings import ZoomEngine
+from core.platforms.zoom_settings import ZoomEngine, asked_engine, is_engine
 from core.secrets import SecretBox
 
 
@@ -41,6 +41,5 @@ def job_spec(job: Job, box: SecretBox, signed_in: StorageState | None = None) ->
 
 def _engine(job: Job) -> ZoomEngine | None:
     """What `metadata.zoom.engine` asks for (PL-25); it was checked when the job was made."""
-    zoom = job.labels.get("zoom")
-    asked = zoom.get("engine") if isinstance(zoom, dict) else None
-    return asked if asked in ("web", "sdk") else None
+    asked = asked_engine(job.labels)
+    return asked if is_engine(asked) else None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal, TypeGuard, get_args
 
 from pydantic import BaseModel, SecretStr
 
@@ -20,3 +21,13 @@ class ZoomSettings(BaseModel):
     client_secret: SecretStr | None = None
     # How long the host has to let the bot record; the SDK asks them.
     permission_seconds: int = 120
+
+
+def asked_engine(metadata: Mapping[str, Any]) -> object:
+    """What `metadata.zoom.engine` holds: anything, until `is_engine` has looked at it."""
+    zoom = metadata.get("zoom")
+    return zoom.get("engine") if isinstance(zoom, Mapping) else None
+
+
+def is_engine(value: object) -> TypeGuard[ZoomEngine]:
+    return value in get_args(ZoomEngine)
