@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 M = TypeVar("M", bound=BaseModel)
 
 MAX_CALL_CHARS: Final = 1024 * 1024
+# Of a kind that nobody knows; a page may call it anything.
+MAX_NAMED_CHARS: Final = 40
 MAX_FRAMES: Final = 64
 # `this` is the page's command runner; see runCommand in page/bridge.js.
 _RUN: Final = "function (text) { return this(text); }"
@@ -295,7 +297,7 @@ class Bridge:
             return
         route = self._routes.get(message.kind)
         if route is None:
-            self._refuse("kind")
+            self._refuse("kind", ascii(message.kind[:MAX_NAMED_CHARS]))
             return
         try:
             body = route.model.model_validate(message.body)

@@ -103,13 +103,16 @@ async def test_a_page_that_breaks_everything_learns_no_secret(bot: Bot) -> None:
         assert secret not in seen
 
 
-async def test_messages_of_unknown_kind_or_shape_are_refused(bot: Bot) -> None:
+async def test_messages_of_unknown_kind_or_shape_are_refused(
+    bot: Bot, caplog: pytest.LogCaptureFixture
+) -> None:
     await bot.open("quiet.html")
     await bot.bridge.call("wrong", {"kind": "secret", "body": {}})
     await bot.bridge.call("wrong", {"kind": "note", "body": {"text": {"path": "../../etc"}}})
     await bot.bridge.call("say", {"text": "done"})
     await bot.hears("done")
     assert bot.bridge.refused == {"kind": 1, "schema": 1}
+    assert "'secret'" in caplog.text
 
 
 async def test_oversized_messages_are_refused(bot: Bot) -> None:

@@ -18,6 +18,7 @@ from bot.capture.page_parts import page_config, page_parts
 from bot.capture.recorder import Recorder
 from bot.competing import Notetakers
 from bot.joining import Joiner, JoinLimits
+from bot.liveness import PulseSeen
 from bot.news import RoomNews
 from bot.observing import RoomObserver
 from bot.platforms.driver import DriverContext
@@ -116,6 +117,8 @@ class Visits:
         recorder = Recorder(_spec(platform, url, options), work_dir, bridge, clock)
         news = RoomNews(clock, lambda *_: None, Notetakers(()), leaving=False)
         observer = RoomObserver(bridge, recorder, clock, news)
+        # A session watches the page's pulse; a visit is over before it would matter.
+        bridge.on("pulse", PulseSeen, lambda _: None)
         driver = driver_of(platform.slug)
         config = {**page_config(options), **driver.page_config}
         await bridge.attach(page, [*page_parts(options), *driver.page_parts], config)
