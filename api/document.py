@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -26,6 +27,9 @@ TAGS: Final = {
     "ingest": "Internal: what bots tell, and are told.",
     "admin": "Internal: for the operator.",
 }
+PROPER_NAMES: Final = {
+    name.lower(): name for name in ("CLI", "Google", "Microsoft", "Stripe", "Webex", "Zoom")
+}
 IDEMPOTENCY_KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -42,8 +46,6 @@ HEADERS: Final = {
     "x-meetbot-delivery": "The delivery's id, the same at every attempt.",
 }
 DESCRIPTION: Final = """\
-Send a bot to a meeting; get every speaker's recording.
-
 Authenticate with an API key: `Authorization: Bearer mb_live_…`, or `mb_test_…` for the sandbox.
 Every answer that is not a success has the shape of `ErrorOut`, and every answer an `x-request-id`.
 Found a fault? Open an issue and name the operation id.
@@ -77,6 +79,7 @@ def build(app: FastAPI) -> dict[str, Any]:
         for method, operation in path.items():
             # The framework's own, which is never sent (CV-10).
             operation["responses"].pop("422", None)
+            operation["summary"] = _title(operation["operationId"])
             _add_what_all_changes_share(method, operation)
             for status, answer in operation["responses"].items():
                 _add_headers(status, answer)
@@ -98,6 +101,13 @@ def build(app: FastAPI) -> dict[str, Any]:
         {"name": name, "description": text} for name, text in TAGS.items() if name in used
     ]
     return document
+
+
+def _title(operation_id: str) -> str:
+    """`createJob` is "Create job": functions are called "create" in several modules."""
+    first, *others = re.split(r"(?<=[a-z])(?=[A-Z])", operation_id)
+    words = [first.capitalize(), *map(str.lower, others)]
+    return " ".join(PROPER_NAMES.get(word, word) for word in words)
 
 
 def _add_what_all_changes_share(method: str, operation: dict[str, Any]) -> None:

@@ -46,7 +46,6 @@ for _provider in Provider:
         _connecting(_provider),
         methods=["POST"],
         operation_id=f"connect{_provider.capitalize()}",
-        summary=f"Connect {_provider.capitalize()}",
         description=(
             f"Lend a {_provider.capitalize()} account to bots: they join its meetings signed in, "
             "one at a time."

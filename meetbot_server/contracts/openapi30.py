@@ -22,8 +22,9 @@ def to_3_0(document: Json) -> Json:
     older = copy.deepcopy(document)
     older["openapi"] = "3.0.3"
     older.pop("webhooks", None)
-    older["info"].pop("summary", None)
-    older["info"].get("license", {}).pop("identifier", None)
+    info = older["info"]
+    info["description"] = f"{info.pop('summary')}\n\n{info['description']}"
+    info.get("license", {}).pop("identifier", None)
     for part in ("paths", "components"):
         older[part] = _each(older[part], _schema)
     _drop_unused(older)

@@ -30,7 +30,7 @@ def collection(document: Json) -> Json:
         "info": {
             "name": document["info"]["title"],
             "_postman_id": str(uuid.uuid5(NAMESPACE, "collection")),
-            "description": document["info"]["description"],
+            "description": "{summary}\n\n{description}".format(**document["info"]),
             "schema": SCHEMA,
         },
         "auth": _bearer("bearerToken"),

@@ -67,6 +67,14 @@ def test_every_operation_has_one_known_tag_and_every_failure_the_envelope() -> N
                     assert schema == {"$ref": "#/components/schemas/ErrorOut"}
 
 
+def test_every_operation_has_a_title_of_its_own() -> None:
+    """DOC-07."""
+    document = contract("openapi.json")
+    titles = [one["summary"] for path in document["paths"].values() for one in path.values()]
+    assert len(titles) == len(set(titles)) == len(operations(document))
+    assert {"Create job", "Get job evidence", "Init CLI auth", "Connect Google"} <= set(titles)
+
+
 def test_every_failure_code_is_described_once() -> None:
     """FC-01, FC-11."""
     listed = [one["code"] for one in contract("failure-codes.json")["failureCodes"]]
