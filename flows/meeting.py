@@ -25,6 +25,7 @@ from core.errors import JobHeld, MeetbotError, StaleAttempt, StorageError, Trans
 from core.jobs.lifecycle import Status
 from core.jobs.models import Job
 from core.settings import Settings
+from flows import telling
 from flows.holding import holder_name, run_of
 from flows.live_view import LiveView
 from flows.patience import answered
@@ -75,21 +76,27 @@ async def dispatch(job_id: str) -> str:
 )
 async def join(job_id: str) -> str:
     """Get into the room, through the lobby where there is one."""
-    await _run.get().join()
+    run = _run.get()
+    await run.join()
+    get_run_logger().info(telling.entered(run.outcome, run.delivers))
     return job_id
 
 
 @task(cache_policy=NO_CACHE)
 async def capture(job_id: str) -> str:
     """Record until the meeting ends or the bot leaves."""
-    await _run.get().capture()
+    run = _run.get()
+    await run.capture()
+    get_run_logger().info(telling.left(run.outcome))
     return job_id
 
 
 @task(cache_policy=NO_CACHE, retries=1, retry_delay_seconds=1, retry_condition_fn=worth_retrying)
 async def finalize(job_id: str) -> str:
     """Make the final files from the journal."""
-    await _run.get().finalize()
+    run = _run.get()
+    await run.finalize()
+    get_run_logger().info(telling.finalized(run.outcome))
     return job_id
 
 
@@ -102,7 +109,9 @@ async def finalize(job_id: str) -> str:
 )
 async def upload(job_id: str) -> str:
     """Put the files into the bucket and verify each of them there."""
-    await _run.get().upload()
+    run = _run.get()
+    await run.upload()
+    get_run_logger().info(telling.uploaded(run.outcome.recording))
     return job_id
 
 
@@ -114,7 +123,9 @@ async def upload(job_id: str) -> str:
 )
 async def transcribe(job_id: str) -> str:
     """Transcribe where asked for, and write the manifest."""
-    await _run.get().transcribe()
+    run = _run.get()
+    await run.transcribe()
+    get_run_logger().info(telling.handed_over(run.outcome))
     return job_id
 
 

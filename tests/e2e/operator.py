@@ -94,6 +94,16 @@ class Operator:
             assert self._clock.monotonic() < deadline, f"only {done} of {names} have ended"
             await asyncio.sleep(POLL_SECONDS)
 
+    async def until_logged(self, job_id: str, *messages: str) -> None:
+        """Lines of a run's log travel in batches of their own."""
+        deadline = self._clock.monotonic() + SETTLE_SECONDS
+        while True:
+            logged = {str(line["message"]) for line in (await self.settled_run(job_id)).logs}
+            if logged.issuperset(messages):
+                return
+            assert self._clock.monotonic() < deadline, f"only {logged} are logged"
+            await asyncio.sleep(POLL_SECONDS)
+
     async def run_now(self, deployment: str) -> None:
         """Start a deployment as the UI's button does, and wait until it has succeeded."""
         found = await self._get(f"/deployments/name/{deployment}")

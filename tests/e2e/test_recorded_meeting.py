@@ -206,8 +206,8 @@ def test_webhooks_tell_the_story_in_order(meeting: Meeting) -> None:
     assert webhooks[-1].body["data"]["durationSeconds"] == meeting.manifest["durationSeconds"]
 
 
-def test_prefect_shows_the_stages_and_what_came_out(meeting: Meeting) -> None:
-    """AR-03, AR-09: eight tasks by name, tags, and artifacts to look at."""
+async def test_prefect_shows_the_stages_and_what_came_out(meeting: Meeting) -> None:
+    """AR-03, AR-09: eight tasks by name, tags, artifacts to look at, and a log that tells them."""
     run = meeting.run
     started = sorted(run.tasks, key=lambda task: str(task["start_time"]))
     assert [task_name(task) for task in started] == TASKS
@@ -220,3 +220,9 @@ def test_prefect_shows_the_stages_and_what_came_out(meeting: Meeting) -> None:
     assert kinds["progress"]["data"] == 100
     assert meeting.job["manifestUri"] in kinds["markdown"]["data"]
     assert f"/api/v1/jobs/{meeting.job['id']}" in kinds["markdown"]["data"]
+    await Operator(meeting.product).until_logged(
+        meeting.job["id"],
+        "In the room.",
+        "Out of the room: leave_requested.",
+        f"The manifest is {meeting.job['manifestUri']}",
+    )

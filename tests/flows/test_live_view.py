@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
@@ -13,21 +11,17 @@ import pytest
 
 from bot.control import Progress, Speaking
 from core.errors import RemovedFromMeeting
-from core.jobs.failures import ExitReason
 from core.jobs.lifecycle import Status
-from core.recordings.recording import MediaFile, Participant, Recording
 from core.settings import ApiSettings, Settings
 from flows import live_view
 from flows.live_view import SHARE, LiveView
 from flows.outcome import Outcome
 from flows.resources import Resources
 from flows.run import MeetingRun
+from tests.flows.recorded import NAME, NOW, recording
 from tests.support.clock import ManualClock
 
 pytestmark = pytest.mark.unit
-
-NOW = datetime(2026, 5, 9, 14, 0, tzinfo=UTC)
-NAME = "Ada Lovelace"
 
 
 class Watched:
@@ -93,25 +87,6 @@ class _Resources:
     def __init__(self, settings: Settings, clock: ManualClock) -> None:
         self.settings = settings
         self.clock = clock
-
-
-def recording() -> Recording:
-    person = Participant("prt_1", "page-7", NAME, "A")
-    audio = MediaFile(
-        track_id="trk_1",
-        kind="per-speaker",
-        name="audio.prt_1.ogg",
-        path=Path("unused"),
-        mime_type="audio/ogg",
-        encoding="audio/ogg; codecs=opus",
-        bytes=12_345,
-        sha256="0" * 64,
-        participant_id="prt_1",
-        start_offset_ms=0,
-        end_offset_ms=61_500,
-        attribution="track-owner",
-    )
-    return Recording("job_01H", NOW, NOW, 61, ExitReason.KICKED, (person,), (audio,))
 
 
 async def rounds(clock: ManualClock, view: LiveView, count: int) -> None:
