@@ -89,7 +89,8 @@ def _invites(message: Message, zone: str) -> list[MailInvite]:
     """
     found: dict[str, MailInvite] = {}
     first: InviteRefused | None = None
-    for text, parameter in _calendars(message):
+    damaged: list[InviteRefused] = []
+    for text, parameter in _calendars(message, damaged):
         try:
             read = read_calendar(text, zone=zone)
         except InviteRefused as refused:
@@ -104,14 +105,21 @@ def _invites(message: Message, zone: str) -> list[MailInvite]:
         if len(found) > MOST_INVITES:
             raise unsupported(f"the mail has more than {MOST_INVITES} events")
     if not found:
-        raise first or InviteRefused(
-            Reason.NO_INVITE, "The mail has no calendar part; invite the bot from a calendar."
+        raise (
+            first
+            or next(iter(damaged), None)
+            or InviteRefused(
+                Reason.NO_INVITE, "The mail has no calendar part; invite the bot from a calendar."
+            )
         )
     return list(found.values())
 
 
-def _calendars(message: Message) -> Iterator[tuple[str, str | None]]:
-    """The text of each calendar part, and the method that its type names."""
+def _calendars(message: Message, damaged: list[InviteRefused]) -> Iterator[tuple[str, str | None]]:
+    """The text of each calendar part, and the method that its type names.
+
+    What is wrong with an envelope of Outlook's goes to `damaged`: there may be other parts.
+    """
     for part in _parts(message, 0, [0]):
         kind = part.get_content_type()
         name = plain_text(str(part.get_filename() or ""), 200).lower()
@@ -119,7 +127,12 @@ def _calendars(message: Message) -> Iterator[tuple[str, str | None]]:
             method = part.get_param("method")
             yield _text(part), method.upper() if isinstance(method, str) else None
         elif kind in ("application/ms-tnef", "application/vnd.ms-tnef") or name == "winmail.dat":
-            for text in _in_tnef(_bytes(part), _sender(message)):
+            try:
+                texts = _in_tnef(_bytes(part), _sender(message))
+            except InviteRefused as refused:
+                damaged.append(refused)
+                continue
+            for text in texts:
                 yield text, None
 
 
@@ -154,22 +167,27 @@ def _text(part: Message) -> str:
     return data.decode("utf-8", "replace")
 
 
-def _in_tnef(data: bytes, sender: str | None) -> Iterator[str]:
-    """Calendars that Outlook put into its own envelope, or what it says of a meeting there."""
+def _in_tnef(data: bytes, sender: str | None) -> list[str]:
+    """Calendars that Outlook put into its own envelope, or what it says of a meeting there.
+
+    Raises:
+        InviteRefused: it is damaged, or its meeting cannot be told.
+    """
     if not data.startswith(TNEF_SIGNATURE) or len(data) > MOST_TNEF_BYTES:
-        return
+        return []
     try:
         parsed = TNEF(data, do_checksum=False)
-    except Exception as exc:
-        raise unreadable(f"winmail.dat is damaged ({type(exc).__name__})") from exc
-    contents = [bytes(one.data or b"") for one in parsed.attachments[:MOST_PARTS]]
-    calendars = [one for one in contents if one.lstrip()[:15].upper() == b"BEGIN:VCALENDAR"]
-    for content in calendars:
-        yield content.decode("utf-8", "replace")
-    if not calendars:
+        contents = [bytes(one.data or b"") for one in parsed.attachments[:MOST_PARTS]]
+        calendars = [one for one in contents if one.lstrip()[:15].upper() == b"BEGIN:VCALENDAR"]
+        if calendars:
+            return [content.decode("utf-8", "replace") for content in calendars]
         meeting = meeting_of(parsed, sender)
-        if meeting is not None:
-            yield meeting
+    except InviteRefused:
+        raise
+    except Exception as exc:
+        # The package reads on demand: damage shows wherever something is looked at.
+        raise unreadable(f"winmail.dat is damaged ({type(exc).__name__})") from exc
+    return [] if meeting is None else [meeting]
 
 
 def _sender(message: Message) -> str | None:

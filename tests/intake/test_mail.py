@@ -140,6 +140,24 @@ def test_what_outlooks_own_form_does_not_say_is_refused_in_words(data: bytes, wh
     assert reason(in_outlooks_envelope(data)) is why
 
 
+@pytest.mark.parametrize("byte", [0x00])
+def test_outlooks_own_form_may_be_damaged_anywhere(byte: int) -> None:
+    data = meeting_request(NINE, NINE + HOUR, link=MEET, uid=b"1")
+    answers = []
+    for at in range(len(TNEF_SIGNATURE), len(data)):
+        read = read_mail(in_outlooks_envelope(data[:at] + bytes([byte]) + data[at + 1 :]))
+        answers.append(read.refusal.reason if read.refusal else None)
+        assert bool(read.invites) is (read.refusal is None)
+    assert {None, Reason.UNREADABLE} <= set(answers)
+
+
+def test_a_damaged_envelope_does_not_hide_the_calendar_beside_it() -> None:
+    message = mail(TEXT)
+    damaged = TNEF_SIGNATURE + b"\xff" * 200
+    message.add_attachment(damaged, "application", "ms-tnef", filename="winmail.dat")
+    assert uids(message.as_bytes()) == ["one@example.com"]
+
+
 @pytest.mark.parametrize(
     ("method", "read"), [("REQUEST", "REQUEST"), ("PUBLISH", "REQUEST"), ("CANCEL", "CANCEL")]
 )
