@@ -11,12 +11,11 @@ from email.message import Message
 from email.utils import getaddresses
 from typing import Final
 
-from tnefparse import TNEF
-
 from core.invites.reading import read_calendar
 from core.invites.refusals import InviteRefused, Reason, unreadable, unsupported
 from core.texts import plain_text
 from intake.outlook import meeting_of
+from intake.tnef import read_tnef
 
 MOST_PARTS: Final = 100
 DEEPEST: Final = 8
@@ -176,7 +175,7 @@ def _in_tnef(data: bytes, sender: str | None) -> list[str]:
     if not data.startswith(TNEF_SIGNATURE) or len(data) > MOST_TNEF_BYTES:
         return []
     try:
-        parsed = TNEF(data, do_checksum=False)
+        parsed = read_tnef(data)
         contents = [bytes(one.data or b"") for one in parsed.attachments[:MOST_PARTS]]
         calendars = [one for one in contents if one.lstrip()[:15].upper() == b"BEGIN:VCALENDAR"]
         if calendars:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from core.invites.reading import read_calendar
 from core.invites.refusals import Reason
 from intake.mail import TNEF_SIGNATURE, read_mail
+from intake.tnef import MOST_ATTRIBUTES
 from tests.support.invites import MEET, calendar, event
 from tests.support.mails import mail
 from tests.support.outlook import APPOINTMENT, global_id, meeting_request, tnef, winmail
@@ -140,7 +141,7 @@ def test_what_outlooks_own_form_does_not_say_is_refused_in_words(data: bytes, wh
     assert reason(in_outlooks_envelope(data)) is why
 
 
-@pytest.mark.parametrize("byte", [0x00])
+@pytest.mark.parametrize("byte", [0x00, 0xFF])
 def test_outlooks_own_form_may_be_damaged_anywhere(byte: int) -> None:
     data = meeting_request(NINE, NINE + HOUR, link=MEET, uid=b"1")
     answers = []
@@ -149,6 +150,31 @@ def test_outlooks_own_form_may_be_damaged_anywhere(byte: int) -> None:
         answers.append(read.refusal.reason if read.refusal else None)
         assert bool(read.invites) is (read.refusal is None)
     assert {None, Reason.UNREADABLE} <= set(answers)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        [(1, 0x00069003, struct.pack("<I", 0xFFFFFFFF))],
+        [(1, 0x00069003, struct.pack("<IHHI", 1, 0x1002, 0x0037, 0xFFFFFFFF))],
+        [(1, 0x00069003, struct.pack("<IHHI", 1, 0x001F, 0x0037, 0xFFFFFFFF))],
+        [(1, 0x0006800C, b"x")] * (MOST_ATTRIBUTES + 1),
+    ],
+    ids=["properties", "values of one size", "texts", "attributes"],
+)
+def test_counts_that_no_program_writes_do_not_keep_the_reader_busy(
+    attributes: list[tuple[int, int, bytes]],
+) -> None:
+    assert reason(in_outlooks_envelope(tnef(*attributes))) is Reason.UNSUPPORTED
+
+
+@pytest.mark.timeout(20)
+def test_recipients_in_outlooks_own_form_are_not_even_looked_at() -> None:
+    data = meeting_request(NINE, NINE + HOUR, link=MEET, uid=b"1")
+    endless = tnef((1, 0x00069004, struct.pack("<II", 0xFFFFFFFF, 0xFFFFFFFF)))
+    message = data[:6] + endless[6:] + data[6:]
+    assert len(read_mail(in_outlooks_envelope(message)).invites) == 1
 
 
 def test_a_damaged_envelope_does_not_hide_the_calendar_beside_it() -> None:
