@@ -40,9 +40,9 @@ def uploaded(recording: Recording | None) -> str:
     """After `upload`."""
     if recording is None:
         return "Nothing to upload."
-    names = [media.name for media in recording.media] + sorted(recording.texts)
+    count = len(recording.media) + len(recording.texts)
     size = sum(media.bytes for media in recording.media)
-    return f"In storage and verified: {len(names)} objects, {size:,} bytes of media."
+    return f"In storage and verified: {count} objects, {size:,} bytes of media."
 
 
 def handed_over(outcome: Outcome) -> str:

@@ -26,6 +26,7 @@ PARSER_ERRORS: Final = (
     TypeError,
     AttributeError,
     OverflowError,
+    # By recurring-ical-events, where it holds that no text can lead; texts are strangers'.
     NotImplementedError,
 )
 # A VEVENT or VTIMEZONE. Its values are of any of thirty types, told apart when they are read.

@@ -23,13 +23,13 @@ SCREENS: Final = ("tests/bot/browser/", "tests/bot/platforms/")
 CALLS: Final = tuple(
     f"tests/bot/platforms/test_{name}.py" for name in ("recorded", "sandbox_driver", "screens")
 )
+TABLE: Final = "tests/bot/platforms/test_scenarios.py"
 # Beside the lane of all other tests these take about as long; the table follows them, and runs
 # when that lane is over.
 SERVICES: Final = (
     *("tests/api/", "tests/intake/", "tests/meetbot_server/", "tests/sandbox/"),
-    "tests/bot/browser/",
+    *("tests/bot/browser/", TABLE),
 )
-TABLE: Final = "tests/bot/platforms/test_scenarios.py"
 GIVES_WAY: Final = 10
 
 
@@ -39,7 +39,7 @@ def lane_of(nodeid: str) -> str:
         return "media"
     if nodeid.startswith(MEDIA) and not nodeid.startswith(SCREENS):
         return "media"
-    return "services" if nodeid.startswith((*SERVICES, TABLE)) else "plain"
+    return "services" if nodeid.startswith(SERVICES) else "plain"
 
 
 class Lanes(LoadScopeScheduling):  # type: ignore[misc]
