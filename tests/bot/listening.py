@@ -41,6 +41,18 @@ def strength(samples: Samples, frequency: float, rate: int = RATE) -> float:
     return float(20 * np.log10(max(1e-9, abs(turned) * np.sqrt(2))))
 
 
+def tone_share(samples: Samples, frequency: float, rate: int = RATE) -> float:
+    """In how much of the sound (0-1) the tone is heard at all, above -30 dB.
+
+    For sound that a browser has played: its jitter buffer stretches and
+    shortens time, which turns the tone's phase, so that `strength` of seconds
+    cancels out. Every tenth of a second is listened to on its own.
+    """
+    size = rate // 10
+    pieces = [samples[at : at + size] for at in range(0, len(samples) - size + 1, size)]
+    return sum(strength(piece, frequency, rate) > -30 for piece in pieces) / max(1, len(pieces))
+
+
 def find(sound: Samples, within: Samples, rate: int) -> tuple[float, float]:
     """Where `sound` lies in `within`, ms, and how alike they are there (0-1)."""
     size = 1 << (len(sound) + len(within)).bit_length()

@@ -17,7 +17,7 @@ from core.jobs.failures import ExitReason
 from core.jobs.spec import RecordingOptions
 from core.recordings.recording import MediaFile, Participant, Recording
 from tests.bot.capture.conftest import Call, Calls
-from tests.bot.listening import RATE, decode, part, strength
+from tests.bot.listening import RATE, decode, part, strength, tone_share
 
 pytestmark = [pytest.mark.browser, pytest.mark.media, pytest.mark.timeout(90)]
 
@@ -235,7 +235,9 @@ async def test_the_tab_is_recorded_with_picture_and_sound(calls: Calls) -> None:
     assert length == pytest.approx((tab.end_offset_ms - tab.start_offset_ms) / 1000, abs=1)
     assert 5 <= len(pictures) / length <= 11
     sound = decode(tab.path)
-    assert strength(part(sound, 2500, 4500), TONE) > -30
+    heard = part(sound, len(sound) * 1000 / RATE - 2500, len(sound) * 1000 / RATE - 500)
+    assert tone_share(heard, TONE) > 0.5
+    assert tone_share(heard, TONE * 1.5) == 0
 
 
 def frames_of(path: Path) -> list[tuple[int, int, float]]:
