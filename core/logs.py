@@ -17,8 +17,9 @@ from pythonjsonlogger.json import JsonFormatter
 
 from core.settings import LogSettings
 
-# Their lines per request, candidate or plugin would drown our own.
-CHATTY: Final = ("httpx", "aioice", "aiortc", "alembic", "uvicorn")
+# Their lines per request, candidate or plugin would drown our own; `mail` is aiosmtpd's, a line for
+# each command of each connection.
+CHATTY: Final = ("httpx", "aioice", "aiortc", "alembic", "mail", "uvicorn")
 TEXT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s%(about)s"
 # Keys, bot tokens, webhook secrets, Stripe's keys, bearers of any kind.
 CREDENTIAL: Final = re.compile(

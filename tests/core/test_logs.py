@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,15 +12,6 @@ from core.settings import LogSettings
 
 pytestmark = pytest.mark.unit
 log = logging.getLogger("tests.logs")
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def test_a_json_line_says_what_it_is_about(capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,3 +64,10 @@ def test_credentials_are_blotted_out(form: str, capsys: pytest.CaptureFixture[st
 def test_ids_and_names_of_settings_are_no_credentials() -> None:
     for plain in ("job_01HXY1AB7M2QNTWA9YQRH5JEP6", "key_01HXY1AB", "MEETBOT_API_KEY", "mb_live_…"):
         assert hidden(plain) == plain
+
+
+def test_commands_of_mail_connections_are_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    """CV-15: aiosmtpd would log who mails whom, a line for each command."""
+    configure_logging()
+    logging.getLogger("mail.log").info("%r >> %r", ("127.0.0.1", 1), b"MAIL FROM:<ann@example.com>")
+    assert capsys.readouterr().err == ""
