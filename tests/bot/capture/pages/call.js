@@ -102,7 +102,10 @@ window.call = async ({
   if (video) {
     image = picture();
     const transceiver = sender.addTransceiver(image.track, { direction: 'sendonly' });
-    prefer(transceiver, [video]);
+    // With retransmissions, as services have them. Without, a sender probes the bandwidth with
+    // padding between frames, and Chromium forgets what padding comes before the first frame is
+    // through a transform: AV1 and H264 wait three seconds for it, then ask for a key frame.
+    prefer(transceiver, [video, 'video/rtx']);
     scrambled.push(transceiver.sender);
   }
   for (const rtp of scrambled) {
