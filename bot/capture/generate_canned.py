@@ -1,12 +1,12 @@
 """Makes `page/canned.json`: tiny valid frames of each video codec, handed to the decoder.
 
 Run by developers only: `python -m bot.capture.generate_canned`. A codec has a key frame, and
-the frames that take turns in place of delta frames. VP8 and VP9 get a real delta frame; H264
-gets key frames of two ids in turn, because a repeated delta frame would break its frame counter.
-AV1 is left out. Canned delta frames stop Chromium's decoder at once. One canned key frame in place
-of every frame decodes (53 frames of 53, version 156), but in three of five calls of three seconds
-on a busy machine two frames at most reached the decoder, of 83 packets, and a key frame was asked
-for. Whether that happens to AV1 that nobody replaces, too, was not measured.
+the frames that take turns in place of delta frames, which must decode however often they come:
+
+- VP8 and VP9: a real delta frame. Neither counts its frames.
+- H264: key frames of two ids in turn. A repeated delta frame would break its frame counter.
+- AV1: a real delta frame that no other may refer to (`refresh_frame_flags` 0), as SVT-AV1's first
+  one is. Every repetition finds the key frame in all eight places for references, one behind it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import json
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import av
 import numpy as np
@@ -27,14 +27,36 @@ from av.video.stream import VideoStream
 
 TARGET: Final = Path(__file__).parent / "page" / "canned.json"
 SIZE: Final = 16
+_TEMPORAL_DELIMITER: Final = b"\x12\0"
 
-_ENCODERS: Final[dict[str, tuple[str, int, dict[str, str]]]] = {
-    "video/VP8": ("libvpx", 1000, {"deadline": "best", "crf": "63", "b": "1000"}),
-    "video/VP9": ("libvpx-vp9", 1000, {"deadline": "best", "crf": "63", "lag-in-frames": "0"}),
-    "video/H264": (
+
+class _Encoder(NamedTuple):
+    """`turns`: which of the frames that it encodes stand in for delta frames."""
+
+    name: str
+    group: int
+    options: dict[str, str]
+    turns: Sequence[int]
+
+
+_ENCODERS: Final = {
+    "video/VP8": _Encoder(
+        "libvpx", 1000, {"deadline": "best", "crf": "63", "b": "1000"}, turns=(2,)
+    ),
+    "video/VP9": _Encoder(
+        "libvpx-vp9", 1000, {"deadline": "best", "crf": "63", "lag-in-frames": "0"}, turns=(2,)
+    ),
+    "video/H264": _Encoder(
         "libx264",
         1,
         {"profile": "baseline", "crf": "51", "x264-params": "annexb=1:repeat-headers=1:sei=0"},
+        turns=(1, 0),
+    ),
+    "video/AV1": _Encoder(
+        "libsvtav1",
+        1000,
+        {"preset": "12", "crf": "63", "svtav1-params": "pred-struct=1"},
+        turns=(1,),
     ),
 }
 
@@ -60,21 +82,23 @@ def encode(name: str, group: int, options: dict[str, str], count: int) -> Sequen
 
 
 def strip(mime: str, frame: bytes) -> bytes:
-    """Leave out the user data that x264 puts into H264."""
+    """Leave out the user data that x264 puts into H264, and what RTP does not carry of AV1."""
     if mime == "video/H264":
         units = frame.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1")[1:]
         return b"".join(b"\0\0\0\1" + unit for unit in units if unit[0] & 31 != 6)
+    if mime == "video/AV1":
+        return frame.removeprefix(_TEMPORAL_DELIMITER)
     return frame
 
 
 def main() -> None:
     canned = {}
-    for mime, (name, group, options) in _ENCODERS.items():
-        frames = [strip(mime, frame) for frame in encode(name, group, options, 4)]
-        deltas = [frames[2]] if group > 1 else frames[1::-1] if mime == "video/H264" else frames[:1]
+    for mime, encoder in _ENCODERS.items():
+        encoded = encode(encoder.name, encoder.group, encoder.options, 4)
+        frames = [strip(mime, frame) for frame in encoded]
         canned[mime] = {
             "key": base64.b64encode(frames[0]).decode(),
-            "deltas": [base64.b64encode(frame).decode() for frame in deltas],
+            "deltas": [base64.b64encode(frames[turn]).decode() for turn in encoder.turns],
         }
     TARGET.write_text(json.dumps(canned, indent=2) + "\n", encoding="utf-8")
 

@@ -168,13 +168,27 @@ async def test_the_pages_own_view_of_the_api_is_unchanged(calls: Calls) -> None:
     assert seen == [True, 7, "RTCPeerConnection", "function", None, True, True]
 
 
-@pytest.mark.parametrize("codec", ["video/vp8", "video/vp9", "video/h264"])
+@pytest.mark.parametrize("codec", ["video/vp8", "video/vp9", "video/h264", "video/av1"])
 async def test_canned_frames_keep_the_decoder_going_and_ask_nobody_for_key_frames(
     calls: Calls, codec: str
 ) -> None:
     """D6: the page sees a tiny moving picture; no picture loss is reported."""
     call = await calls.open(AUDIO_ONLY)
     await connect(call, video=codec)
+    await watch_canned_frames(call)
+
+
+@pytest.mark.parametrize("codec", ["video/vp9", "video/av1"])
+async def test_canned_frames_replace_every_layer_of_a_picture(calls: Calls, codec: str) -> None:
+    """D6: what a decoder gets in one piece are two canned frames then."""
+    call = await calls.open(AUDIO_ONLY)
+    await connect(call, video=codec, width=640, height=360, layers="L2T1")
+    await watch_canned_frames(call)
+    sent = await call.page.evaluate("outbound('video')")
+    assert sent["scalabilityMode"] == "L2T1"
+
+
+async def watch_canned_frames(call: Call) -> None:
     await asyncio.sleep(3)
     statistics = await inbound(call, "video")
     assert statistics["frameWidth"] == 16

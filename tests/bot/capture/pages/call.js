@@ -57,6 +57,15 @@ function prefer(transceiver, mimeTypes) {
   );
 }
 
+/** Each frame says which others it needs, so that a server may leave layers out. */
+function describeDependencies(transceiver) {
+  const extensions = transceiver.getHeaderExtensionsToNegotiate();
+  for (const extension of extensions) {
+    if (extension.uri.includes('dependency-descriptor')) extension.direction = 'sendrecv';
+  }
+  transceiver.setHeaderExtensionsToNegotiate(extensions);
+}
+
 async function negotiate(from, to) {
   await from.setLocalDescription();
   await to.setRemoteDescription(from.localDescription);
@@ -73,7 +82,8 @@ function play(track, stream) {
 }
 
 window.call = async ({
-  frequency = 440, video = null, codec = null, red = false, e2ee = null, mute = false,
+  frequency = 440, video = null, width = 320, height = 180, layers = null, red = false, e2ee = null,
+  mute = false,
 } = {}) => {
   await audio.resume();
   const legacy = e2ee?.startsWith('legacy') ? { encodedInsertableStreams: true } : {};
@@ -100,12 +110,16 @@ window.call = async ({
   if (red) prefer(voice, ['audio/red', 'audio/opus']);
   let image = null;
   if (video) {
-    image = picture();
-    const transceiver = sender.addTransceiver(image.track, { direction: 'sendonly' });
+    image = picture(width, height);
+    const transceiver = sender.addTransceiver(image.track, {
+      direction: 'sendonly',
+      sendEncodings: [layers ? { scalabilityMode: layers } : {}],
+    });
     // With retransmissions, as services have them. Without, a sender probes the bandwidth with
     // padding between frames, and Chromium forgets what padding comes before the first frame is
     // through a transform: AV1 and H264 wait three seconds for it, then ask for a key frame.
     prefer(transceiver, [video, 'video/rtx']);
+    if (layers) describeDependencies(transceiver);
     scrambled.push(transceiver.sender);
   }
   for (const rtp of scrambled) {
@@ -125,11 +139,15 @@ window.call = async ({
   return received;
 };
 
-/** One receiver's inbound statistics. */
-window.inbound = async (kind) => {
-  const report = await window.lastCall.receiver.getStats();
-  for (const entry of report.values()) {
-    if (entry.type === 'inbound-rtp' && entry.kind === kind) return { ...entry };
+const statistics = async (end, type, kind) => {
+  for (const entry of (await end.getStats()).values()) {
+    if (entry.type === type && entry.kind === kind) return { ...entry };
   }
   return null;
 };
+
+/** One receiver's inbound statistics. */
+window.inbound = (kind) => statistics(window.lastCall.receiver, 'inbound-rtp', kind);
+
+/** Those of the sender. */
+window.outbound = (kind) => statistics(window.lastCall.sender, 'outbound-rtp', kind);
