@@ -69,6 +69,9 @@ class Horizon:
                 series = stored_series(invitation, self.box, self.settings)
                 planner = Planner(session, self.box, self.settings, now, late=False)
                 plan = await planner.plan(invitation, series)
+                if plan.refused is not None:
+                    log.warning("%s lacks a job: %s", invitation_id, plan.refused.message)
+                    invitation.planned_until = now + span - SLACK + AGAIN
         except BadInput as error:
             log.warning("%s was not planned: %s", invitation_id, error.message)
             async with self.database.begin() as session:

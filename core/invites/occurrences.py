@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
@@ -68,7 +68,7 @@ def expand(series: Series, after: datetime, before: datetime) -> list[Occurrence
         raise unreadable(f"its dates do not fit together ({type(exc).__name__})") from exc
     if len(found) > limits.MOST_OCCURRENCES:
         raise unsupported(f"it has more than {limits.MOST_OCCURRENCES} occurrences")
-    made = [_occurrence(event, single=single) for event in found]
+    made = [_occurrence(event, shifts=_shifts(series), single=single) for event in found]
     return sorted(made, key=lambda one: (one.start, one.key))
 
 
@@ -159,11 +159,62 @@ def _moment(value: date) -> datetime:
     return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
-def _occurrence(event: Component, *, single: bool) -> Occurrence:
+def ends_of(event: Component) -> datetime:
+    """When an occurrence is over, wherever it was moved from."""
+    original = event["RECURRENCE-ID"].dt
+    return max(_moment(original), _moment(event["DTSTART"].dt)) + duration_of(event)
+
+
+def takes_place(series: Series, original: date) -> bool:
+    """Whether a series has an occurrence that begins at `original`, as its rules say."""
+    moment = _moment(original)
+    found = expand(series, moment - timedelta(minutes=1), moment + timedelta(minutes=1))
+    return any(one.start == moment and not one.cancelled for one in found)
+
+
+def _shifts(series: Series) -> dict[str, timedelta]:
+    """By how much all occurrences from one on are moved, by the key of that one."""
+    return {
+        moment_key(event["RECURRENCE-ID"].dt): _clock_time(event["DTSTART"].dt)
+        - _clock_time(event["RECURRENCE-ID"].dt, event["DTSTART"].dt)
+        for event in series.events
+        if "RECURRENCE-ID" in event and is_range(event)
+    }
+
+
+def is_range(event: Component) -> bool:
+    """Whether it is about an occurrence and all that follow."""
+    value = event.get("RECURRENCE-ID")
+    return str(getattr(value, "params", {}).get("RANGE", "")).upper() == "THISANDFUTURE"
+
+
+def _clock_time(value: date, there: date | None = None) -> datetime:
+    """What the clock on the wall says, in the zone of `there`."""
+    if not isinstance(value, datetime):
+        return datetime(value.year, value.month, value.day)  # noqa: DTZ001
+    zone = there.tzinfo if isinstance(there, datetime) else None
+    return (value.astimezone(zone) if zone else value).replace(tzinfo=None)
+
+
+def _key(event: Component, shifts: Mapping[str, timedelta]) -> str:
+    """Its original start. Those that were moved together all name the first of them."""
+    start = event["DTSTART"].dt
+    named = recurrence_of(event)
+    if named is None:
+        return moment_key(start)
+    if named not in shifts:
+        return named
+    original = _clock_time(start) - shifts[named]
+    if not isinstance(start, datetime):
+        return moment_key(original.date())
+    return moment_key(original.replace(tzinfo=start.tzinfo))
+
+
+def _occurrence(event: Component, *, shifts: Mapping[str, timedelta], single: bool) -> Occurrence:
     start = event["DTSTART"].dt
     begins = _moment(start)
     return Occurrence(
-        key=SINGLE if single else recurrence_of(event) or moment_key(start),
+        key=SINGLE if single else _key(event, shifts),
         start=begins,
         end=begins + duration_of(event),
         all_day=not isinstance(start, datetime),

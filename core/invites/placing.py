@@ -65,6 +65,13 @@ class Placing:
             return job, False
         return await self._create(new, start, name), True
 
+    async def elsewhere(self, new: NewJob, start: datetime, job: Job) -> bool:
+        """Whether the meeting has another job, where `job` is to become one of it.
+
+        So it is when two claims shared a job, and the other one has moved first.
+        """
+        return await self._same_meeting(new, start, but=job.id) is not None
+
     async def shared(self, job_id: str) -> bool:
         """Whether another claim wants the job besides the one that asks."""
         others = 0
@@ -92,7 +99,9 @@ class Placing:
         except InvalidState:
             return None
 
-    async def _same_meeting(self, new: NewJob, start: datetime) -> Job | None:
+    async def _same_meeting(
+        self, new: NewJob, start: datetime, *, but: str | None = None
+    ) -> Job | None:
         """A job that another claim of the team made for the same meeting (CAL-17).
 
         One that is over counts while something claims it: a person has cancelled it.
@@ -121,6 +130,7 @@ class Placing:
                 Job.team_id == new.team_id,
                 Job.livemode == new.livemode,
                 same_room,
+                col(Job.id).is_distinct_from(but),
                 or_(
                     (col(Job.join_at) == start) & col(Job.status).not_in(TERMINAL),
                     claimed,

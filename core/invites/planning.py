@@ -14,12 +14,13 @@ from typing import Any, Final
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core.errors import BadInput
 from core.invites.links import Link, find_link
 from core.invites.models import Invitation, InvitedMeeting
 from core.invites.occurrences import SINGLE, Occurrence, counted_out, expand, is_over, repeats
 from core.invites.placing import Placing, waits
 from core.invites.reading import Series
-from core.invites.refusals import Reason
+from core.invites.refusals import InviteRefused, Reason
 from core.jobs.creation import NewJob
 from core.jobs.leaving import leaving_policy
 from core.jobs.lifecycle import BEFORE_ROOM
@@ -53,13 +54,29 @@ class Change:
 
 @dataclass
 class Plan:
-    """What was done for one invitation. `why_none`: what keeps its occurrences from having jobs."""
+    """What was done for one invitation.
+
+    Args:
+        why_none: what keeps its occurrences from having jobs.
+        refused: what kept one from having a job that it should have; the others are as they should.
+    """
 
     changes: list[Change] = field(default_factory=list)
     why_none: set[Reason] = field(default_factory=set)
+    refused: InviteRefused | None = None
+
+    @property
+    def coming(self) -> bool:
+        """Whether any bot will be there."""
+        return any(one.action is not Action.CANCELLED for one in self.changes)
 
     def add(self, action: Action, job: Job, starts_at: datetime) -> None:
         self.changes.append(Change(action, job, starts_at))
+
+    def refuse(self, error: BadInput) -> None:
+        if not isinstance(error, InviteRefused):
+            error = InviteRefused(Reason.CANNOT_RECORD, error.message)
+        self.refused = self.refused or error
 
 
 @dataclass(frozen=True)
@@ -81,8 +98,7 @@ class Planner:
         """Bring the jobs of `invitation`, which is locked, to what `series` says.
 
         Raises:
-            InviteRefused: its dates cannot be read, or its team may not record.
-            BadInput: the team has no storage.
+            InviteRefused: its dates cannot be read.
         """
         done = Plan()
         until = self.now + (
@@ -91,11 +107,12 @@ class Planner:
         found = [] if invitation.cancelled else expand(series, self.now, until)
         wanted = self._wanted(series, found, done)
         rows = await self._rows(invitation)
+        # Before others are dropped: an event that becomes a series keeps the job that it has.
+        for key, (occurrence, link) in wanted.items():
+            await self._place(invitation, rows.get(key), occurrence, link, done)
         for key, row in rows.items():
             if key not in wanted and not row.cancelled and row.starts_at > self.now:
                 await self._drop(row, done)
-        for key, (occurrence, link) in wanted.items():
-            await self._place(invitation, rows.get(key), occurrence, link, done)
         over = invitation.cancelled or is_over(series, until)
         if not found and not over:
             over = counted_out(series, self.now)
@@ -135,6 +152,7 @@ class Planner:
             sandbox_origin=sandbox,
             livemode=False,
             trusted_origins=self.settings.trusted_origins,
+            jitsi_server_url=self.settings.jitsi_server_url,
         )
         master = series.master
         own = find_link(one.event, context)
@@ -154,14 +172,19 @@ class Planner:
     ) -> None:
         """One occurrence: its job as it should be."""
         if row is None or row.cancelled:
-            done.changes.append(await self._make(invitation, row, one, link))
+            await self._make(invitation, row, one, link, done)
             return
         job = await self.session.get_one(Job, row.job_id, with_for_update=True)
         moved = row.starts_at != one.start
         if not moved and job.room_url == link.detected.url:
             done.add(Action.UNCHANGED, job, one.start)
             return
-        if waits(job, link.detected.platform) and not await self.placing.shared(job.id):
+        new = self._new(invitation, one, link)
+        if (
+            waits(job, new.platform)
+            and not await self.placing.shared(job.id)
+            and not await self.placing.elsewhere(new, one.start, job)
+        ):
             self._change(job, row, one, link)
             done.add(Action.UPDATED, job, one.start)
             return
@@ -170,7 +193,7 @@ class Planner:
             done.add(Action.UNCHANGED, job, one.start)
             return
         await self._drop(row, done)
-        done.changes.append(await self._make(invitation, row, one, link))
+        await self._make(invitation, row, one, link, done)
 
     def _change(self, job: Job, row: InvitedMeeting, one: Occurrence, link: Link) -> None:
         row.starts_at = one.start
@@ -180,12 +203,24 @@ class Planner:
         job.updated_at = self.now
 
     async def _make(
-        self, invitation: Invitation, row: InvitedMeeting | None, one: Occurrence, link: Link
-    ) -> Change:
+        self,
+        invitation: Invitation,
+        row: InvitedMeeting | None,
+        one: Occurrence,
+        link: Link,
+        done: Plan,
+    ) -> None:
         # The occurrence's original start, which stays when it is moved.
         start = f"{one.start:%Y%m%dT%H%M%SZ}" if one.key == SINGLE else one.key
         name = f"cal:{invitation.uid}:{start}"
-        job, created = await self.placing.job_for(self._new(invitation, one, link), one.start, name)
+        new = self._new(invitation, one, link)
+        try:
+            # A failure takes back what it has begun; what else the invite says is done.
+            async with self.session.begin_nested():
+                job, created = await self.placing.job_for(new, one.start, name)
+        except BadInput as error:
+            done.refuse(error)
+            return
         if row is None:
             row = InvitedMeeting(
                 invitation_id=invitation.id, key=one.key, job_id=job.id, starts_at=one.start
@@ -193,7 +228,7 @@ class Planner:
         row.job_id, row.starts_at, row.cancelled = job.id, one.start, False
         self.session.add(row)
         await self.session.flush()
-        return Change(Action.CREATED if created else Action.UNCHANGED, job, one.start)
+        done.add(Action.CREATED if created else Action.UNCHANGED, job, one.start)
 
     def _new(self, invitation: Invitation, one: Occurrence, link: Link) -> NewJob:
         platform = link.detected.platform

@@ -76,10 +76,14 @@ class Series:
 
 @dataclass(frozen=True)
 class CalendarText:
-    """`method` in upper case, REQUEST where there is none."""
+    """`named_method` in upper case; None where the calendar names none."""
 
-    method: str
+    named_method: str | None
     series: Sequence[Series]
+
+    @property
+    def method(self) -> str:
+        return self.named_method or "REQUEST"
 
 
 def read_calendar(text: str, *, zone: str = "UTC") -> CalendarText:
@@ -103,15 +107,26 @@ def read_calendar(text: str, *, zone: str = "UTC") -> CalendarText:
     if not isinstance(calendar, icalendar.Calendar):
         raise unreadable("it is no calendar")
     zones = [part for part in calendar.subcomponents if part.name == "VTIMEZONE"]
+    method = str(calendar.get("METHOD", "")).strip().upper() or None
     found: dict[str, list[Component]] = {}
     for event in calendar.subcomponents:
         if event.name == "VEVENT":
+            if method == "CANCEL":
+                _date_cancel(event)
             _check(event)
             found.setdefault(uid_of(event), []).append(event)
     if not found:
         raise unreadable("it has no event")
-    method = str(calendar.get("METHOD", "REQUEST")).strip().upper()
     return CalendarText(method, [Series(uid, events, zones) for uid, events in found.items()])
+
+
+def _date_cancel(event: Component) -> None:
+    """A cancel need not say when the meeting was to be (RFC 5546, 3.2.5)."""
+    known = event.get("RECURRENCE-ID") or event.get("DTSTAMP")
+    if "DTSTART" not in event and known is not None:
+        event["DTSTART"] = known
+        for name in ("DTEND", "DURATION"):
+            event.pop(name, None)
 
 
 def uid_of(event: Component) -> str:
@@ -172,7 +187,9 @@ def _check(event: Component) -> None:
             raise unreadable("a time names a time zone that nobody knows")
         if not 1971 <= moment.year <= 2200:
             raise unsupported("it is too far from today")
-    if not timedelta(0) <= length <= LONGEST_MEETING:
+    if length < timedelta(0):
+        raise unreadable("an event ends before it begins")
+    if length > LONGEST_MEETING:
         raise unsupported(f"an event takes more than {LONGEST_MEETING.days} days")
 
 

@@ -19,8 +19,17 @@ KEPT: Final = frozenset({"VCALENDAR", "VEVENT", "VTIMEZONE", "STANDARD", "DAYLIG
 DROPPED: Final = frozenset({"ATTACH", "STYLED-DESCRIPTION"})
 TIMES: Final = frozenset({"DTSTART", "DTEND", "RECURRENCE-ID", "RDATE", "EXDATE"})
 _FOLD: Final = re.compile(r"\r?\n[ \t]")
+_FOLDED_BYTES: Final = re.compile(rb"\r?\n[ \t]")
 _LINE: Final = re.compile(r"([A-Za-z0-9-]{1,100})((?:;(?:[^\":;]|\"[^\"]*\")*)*):(.*)", re.DOTALL)
 _FLOATING: Final = re.compile(r"\d{8}T\d{6}(,\d{8}T\d{6})*")
+
+
+def unfolded(data: bytes) -> bytes:
+    """Without the breaks in long lines, which may lie between the bytes of one character.
+
+    UTF-16, with its zeros, is left as it is.
+    """
+    return data if b"\x00" in data else _FOLDED_BYTES.sub(b"", data)
 
 
 @dataclass

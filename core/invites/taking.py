@@ -11,14 +11,14 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import rate_limits
-from core.errors import BadInput
 from core.ids import new_id
-from core.invites.merging import cancels_all, merged, newest, with_cancelled
+from core.invites.merging import cancels_all, kept, merged, newest, since, with_cancelled
 from core.invites.models import Invitation
 from core.invites.placing import one_at_a_time
 from core.invites.planning import Change, Planner
-from core.invites.reading import Series, read_calendar
+from core.invites.reading import Series, read_calendar, version_of
 from core.invites.refusals import InviteRefused, Reason
+from core.invites.screening import Screen
 from core.invites.senders import Proof, responsible, team_of
 from core.secrets import SecretBox
 from core.settings import Settings
@@ -35,7 +35,7 @@ class Sent:
 
 @dataclass(frozen=True)
 class Decision:
-    """What came of an invite; `reason` and `message` where nothing did."""
+    """What came of an invite; `reason` and `message` where no bot will come."""
 
     changes: Sequence[Change] = ()
     reason: Reason | None = None
@@ -84,44 +84,83 @@ async def take_invite(
             Reason.NOT_THE_SENDER,
             "Only who sent the first invite to this meeting can change or cancel it.",
         )
-    told = _update(invitation, box, settings, method, series)
+    known = stored_series(invitation, box, settings) if invitation.text else None
+    told = _update(invitation, known, method, series)
+    invitation.text = _sealed(told, box, now)
     session.add(invitation)
     await session.flush()
-    try:
-        plan = await Planner(session, box, settings, now).plan(invitation, told)
-    except InviteRefused:
-        raise
-    except BadInput as error:
-        raise InviteRefused(Reason.CANNOT_RECORD, error.message) from error
-    if not plan.changes and method == "REQUEST" and not invitation.cancelled:
-        _refuse(plan.why_none)
-    return Decision(plan.changes)
+    plan = await Planner(session, box, settings, now).plan(invitation, told)
+    if method != "REQUEST" or invitation.cancelled or plan.coming:
+        return Decision(plan.changes)
+    refused = plan.refused or _refused(plan.why_none)
+    if refused is not None and known is None:
+        # Nothing of it is kept: to invite again is to begin again.
+        raise refused
+    # What is known of the event already changes all the same.
+    return Decision(
+        plan.changes,
+        refused.reason if refused else None,
+        refused.message if refused else None,
+    )
 
 
-def _update(
-    invitation: Invitation, box: SecretBox, settings: Settings, method: str, series: Series
-) -> Series:
+def _update(invitation: Invitation, known: Series | None, method: str, series: Series) -> Series:
     """Write what `series` says into the invitation; all that is known of the event now."""
-    known = stored_series(invitation, box, settings) if invitation.text else None
-    sequence, stamp = newest(series)
-    before = (invitation.sequence, invitation.stamped_at)
-    outdated = InviteRefused(Reason.OUTDATED, "A newer version of this invite is known already.")
     if cancels_all(series, method):
-        if sequence < invitation.sequence:
-            raise outdated
-        invitation.cancelled = True
-        told: Series | None = known or series
-    else:
-        if invitation.cancelled and (sequence, stamp) <= before:
-            raise outdated
-        told = merged(known, with_cancelled(series) if method == "CANCEL" else series)
-        if told is None:
-            raise outdated
-        if invitation.cancelled and series.master is not None:
-            invitation.cancelled = False
-    invitation.text = box.seal(SecretStr(told.text)) if told else invitation.text
-    invitation.sequence, invitation.stamped_at = max(before, (sequence, stamp))
-    return told or series
+        return _cancel(invitation, known, series)
+    version = newest(series)
+    before = (invitation.sequence, invitation.stamped_at)
+    if invitation.cancelled and method != "CANCEL":
+        if _before_cancel(invitation, series):
+            raise _outdated()
+        # What was said before the cancel is over with it.
+        known = since(known, invitation.stamped_at) if known is not None else None
+        invitation.cancelled = False
+    told = merged(known, with_cancelled(series) if method == "CANCEL" else series)
+    if told is None:
+        raise _outdated()
+    if not invitation.cancelled:
+        invitation.sequence, invitation.stamped_at = max(before, version)
+    return told
+
+
+def _cancel(invitation: Invitation, known: Series | None, series: Series) -> Series:
+    """The whole event is off. Of a cancelled one, the version is that of its cancel."""
+    sequence, stamp = version_of(series.master)
+    master = known.master if known is not None else None
+    # Exceptions count by themselves, and may have been changed more often than their series.
+    latest = invitation.sequence if invitation.cancelled else -1
+    if master is not None and not invitation.cancelled:
+        latest, _ = version_of(master)
+    if sequence < latest:
+        raise _outdated()
+    invitation.cancelled = True
+    invitation.sequence, invitation.stamped_at = sequence, stamp
+    return known or series
+
+
+def _before_cancel(invitation: Invitation, series: Series) -> bool:
+    """Whether a text on a cancelled event was written before it was cancelled."""
+    sequence, stamp = newest(series)
+    if series.master is None and stamp.year > 1:
+        # Its sequence is that of the one occurrence.
+        return stamp <= invitation.stamped_at
+    return (sequence, stamp) <= (invitation.sequence, invitation.stamped_at)
+
+
+def _outdated() -> InviteRefused:
+    return InviteRefused(Reason.OUTDATED, "A newer version of this invite is known already.")
+
+
+def _sealed(told: Series, box: SecretBox, now: datetime) -> str:
+    """What is kept of an event.
+
+    Raises:
+        InviteRefused: with all that was said before it is too much to be read again.
+    """
+    text = kept(told, now).text
+    Screen("UTC").read(text)
+    return box.seal(SecretStr(text))
 
 
 def stored_series(invitation: Invitation, box: SecretBox, settings: Settings) -> Series:
@@ -139,8 +178,8 @@ async def _known(session: AsyncSession, team_id: str, series: Series) -> Invitat
     return (await session.exec(statement)).one_or_none()
 
 
-def _refuse(why: set[Reason]) -> None:
-    """Say the one thing that a person can do something about."""
+def _refused(why: set[Reason]) -> InviteRefused | None:
+    """The one thing that a person can do something about."""
     texts = {
         Reason.NO_MEETING_URL: "The invite has no link to a meeting that a bot can join.",
         Reason.ALL_DAY: "An event of a whole day does not say when to come: give it a time.",
@@ -149,7 +188,8 @@ def _refuse(why: set[Reason]) -> None:
     }
     for reason, text in texts.items():
         if reason in why:
-            raise InviteRefused(reason, text)
+            return InviteRefused(reason, text)
+    return None
 
 
 async def due_invitations(

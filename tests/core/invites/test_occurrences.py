@@ -93,7 +93,31 @@ def test_all_occurrences_from_one_on_can_be_moved() -> None:
             end="DTEND:20260521T113000Z",
         ),
     )
-    assert [f"{one.start:%dT%H}" for one in expand(own, FROM, TO)] == ["20T09", "21T11", "22T11"]
+    found = expand(own, FROM, TO)
+    assert [f"{one.start:%dT%H}" for one in found] == ["20T09", "21T11", "22T11"]
+    assert [one.key for one in found] == [f"202605{day}T090000Z" for day in (20, 21, 22)]
+
+
+def test_meetings_that_are_moved_together_keep_their_keys_when_the_clocks_change() -> None:
+    there = "TZID=Europe/Berlin:2026"
+    own = series(
+        event(
+            "RRULE:FREQ=DAILY;COUNT=3",
+            start=f"DTSTART;{there}0328T090000",
+            end=f"DTEND;{there}0328T093000",
+        ),
+        event(
+            f"RECURRENCE-ID;RANGE=THISANDFUTURE;{there}0328T090000",
+            start=f"DTSTART;{there}0328T110000",
+            end=f"DTEND;{there}0328T113000",
+        ),
+    )
+    found = expand(own, datetime(2026, 3, 1, tzinfo=UTC), TO)
+    assert [(one.key[4:11], f"{one.start:%dT%H}") for one in found] == [
+        ("0328T08", "28T10"),
+        ("0329T07", "29T09"),
+        ("0330T07", "30T09"),
+    ]
 
 
 def test_dates_can_be_listed_and_all_day_events_are_known() -> None:
