@@ -29,12 +29,17 @@ CONFERENCE: Final = (
 WRITTEN: Final = ("URL", "LOCATION", "DESCRIPTION", "X-ALT-DESC")
 MOST_TEXT: Final = 100_000
 MOST_LINKS: Final = 100
-_URL: Final = re.compile(r"(?:https?|discord)://[^\s<>\"'`{}|\\^\x00-\x1f]{1,2048}", re.IGNORECASE)
-# Proofpoint's service writes links in ways of its own; `detect` knows the others.
-_DEFENSE_V3: Final = re.compile(r"https://urldefense\.com/v3/__(.{1,2048}?)__;", re.IGNORECASE)
-_DEFENSE_V2: Final = re.compile(
-    r"https://urldefense\.proofpoint\.com/v2/url\?u=([^&]{1,2048})", re.IGNORECASE
+# Up to a space, or the punctuation of any script: in some no space is written before it.
+_URL: Final = re.compile(
+    r"(?:https?|discord)://[^\s<>\"'`{}|\\^\x00-\x1f«»\u2018-\u201f\u2026\u3000-\u303f"
+    r"\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]{1,2048}",
+    re.IGNORECASE,
 )
+# What nobody sees and programs put between the letters, such as marks of direction.
+_UNSEEN: Final = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+_ASCII: Final = re.compile(r"[\x21-\x7e]+")
+# An ampersand that begins no entity. Some would be taken for one without its end: `&region` as `®`.
+_BARE: Final = re.compile(r"&(?!(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,31});)", re.IGNORECASE)
 _TAIL: Final = ".,;:!?)]*~>"
 
 
@@ -78,24 +83,25 @@ def _texts(event: Component) -> Iterator[str]:
 
 def _links(text: str) -> Iterator[str]:
     """Links in plain text and in HTML, whose attributes come before what is shown."""
+    text = _BARE.sub("&amp;", text)
     if "<" in text and re.search(r"<(a|p|br|div|html|body|span|table)\b", text, re.IGNORECASE):
         page = _Page()
         page.feed(text)
         page.close()
         yield from page.links
         text = " ".join(page.shown)
-    for match in _URL.finditer(html.unescape(text)):
-        yield _undefended(match[0].rstrip(_TAIL))
+    else:
+        text = html.unescape(text)
+    for match in _URL.finditer(text):
+        yield from _readings(match[0])
 
 
-def _undefended(url: str) -> str:
-    if match := _DEFENSE_V3.match(url):
-        return match[1]
-    if match := _DEFENSE_V2.match(url):
-        # Percent is written as a dash, and a slash as an underline.
-        slashes = match[1].replace("_", "/")
-        return re.sub(r"-([0-9A-F]{2})", lambda code: chr(int(code[1], 16)), slashes)
-    return url
+def _readings(url: str) -> Iterator[str]:
+    """A link without what is not seen in it; or up to there, or up to any other script."""
+    seen = _UNSEEN.sub("", url)
+    first = _ASCII.match(seen)
+    for one in (seen, _UNSEEN.split(url, maxsplit=1)[0], first[0] if first else ""):
+        yield one.rstrip(_TAIL)
 
 
 class _Page(HTMLParser):

@@ -4,17 +4,32 @@ punctuation at their end.
 
 from __future__ import annotations
 
+import base64
+import re
+import string
 from typing import Final
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-# A link that was forwarded is wrapped again.
-MOST_WRAPPINGS: Final = 3
+# A link that was forwarded is wrapped again, by the scanner of each company that it went through.
+MOST_WRAPPINGS: Final = 5
 MOST_DECODINGS: Final = 3
 # Redirects, by host (its sub-domains too) and path, and the parameters that hold the link.
 _REDIRECTS: Final = (
     ("google.com", "/url", ("q", "url")),
     ("safelinks.protection.outlook.com", "", ("url",)),
 )
+# Proofpoint's, which are written in ways of their own.
+_DEFENSE_V2: Final = re.compile(
+    r"https://urldefense\.proofpoint\.com/v2/url\?u=([^&]{1,2048})", re.IGNORECASE
+)
+_DEFENSE_V3: Final = re.compile(
+    r"https://urldefense\.(?:com|us|proofpoint\.com)/v3/__(.{1,2048}?)__;([A-Za-z0-9_-]*)",
+    re.IGNORECASE,
+)
+# In the third version a star stands for a character of the list behind the link, and two stars
+# and a letter for several of them.
+_STARS: Final = re.compile(r"\*(?:\*([A-Za-z0-9_-]))?")
+_RUNS: Final = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
 _OPENING: Final = "<([\"'\u201c\u2018"
 _CLOSING: Final = ">.,;:!\"'\u201d\u2019"
 # These may belong to the link, when it opens them itself.
@@ -57,6 +72,12 @@ def _trimmed(text: str) -> str:
 
 
 def _target(link: str) -> str | None:
+    if match := _DEFENSE_V3.match(link):
+        return _starred(match[1], match[2])
+    if match := _DEFENSE_V2.match(link):
+        # Percent is written as a dash, and a slash as an underline.
+        slashes = match[1].replace("_", "/")
+        return re.sub(r"-([0-9A-F]{2})", lambda code: chr(int(code[1], 16)), slashes)
     try:
         parts = urlsplit(link)
     except ValueError:
@@ -68,6 +89,23 @@ def _target(link: str) -> str | None:
             given = parse_qs(parts.query)
             return next((given[name][0] for name in names if name in given), None)
     return None
+
+
+def _starred(link: str, encoded: str) -> str:
+    """The link with its stars replaced; as it is where the list is not that of its stars."""
+    try:
+        padded = encoded + "=" * (-len(encoded) % 4)
+        left = base64.urlsafe_b64decode(padded).decode()
+    except ValueError:
+        return link
+
+    def next_ones(stars: re.Match[str]) -> str:
+        nonlocal left
+        count = 1 if stars[1] is None else _RUNS.index(stars[1]) + 2
+        taken, left = left[:count], left[count:]
+        return taken or stars[0]
+
+    return _STARS.sub(next_ones, link)
 
 
 def _is_below(parts: SplitResult, host: str) -> bool:
