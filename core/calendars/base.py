@@ -58,6 +58,26 @@ class Changes:
     whole: bool
 
 
+@dataclass
+class Latest:
+    """What a provider says of occurrences: of one that it names twice the last counts."""
+
+    _known: dict[str, Event | None] = field(default_factory=dict)
+
+    def put(self, name: str, event: Event | None) -> None:
+        """`event` is None for one that is gone."""
+        self._known.pop(name, None)
+        self._known[name] = event
+
+    @property
+    def events(self) -> list[Event]:
+        return [event for event in self._known.values() if event is not None]
+
+    @property
+    def gone(self) -> list[str]:
+        return [name for name, event in self._known.items() if event is None]
+
+
 @dataclass(frozen=True)
 class Channel:
     """By which a provider tells of changes.

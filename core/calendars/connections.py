@@ -229,6 +229,9 @@ async def ask_for_sync(
     """
     row = await owned(session, owner, text, lock=True)
     row.asked_at = now
+    if row.state is State.ERROR:
+        # Who asks may have mended it. One that is only asked too often has to wait.
+        row.next_sync_at = now
     return row
 
 
@@ -266,9 +269,6 @@ async def due_connections(
 ) -> list[str]:
     """Connections to be synced: those that were longest not, first."""
     statement = select(CalendarConnection.id).where(
-        # One that is in error is tried again when somebody asks for it.
-        (col(CalendarConnection.state) != State.ERROR)
-        | col(CalendarConnection.asked_at).is_not(None),
         col(CalendarConnection.next_sync_at) <= now,
     )
     if asked_only:

@@ -37,6 +37,9 @@ def series_texts(text: str, after: datetime) -> Iterator[str]:
         raise BadInput(f"The feed has more than {MOST_LINES} lines.")
     if not any(line.strip("\ufeff \t").upper() == "BEGIN:VCALENDAR" for line in lines[:100]):
         raise BadInput("The feed is no calendar: it does not begin with BEGIN:VCALENDAR.")
+    if not any(line.strip().upper() == "END:VCALENDAR" for line in lines[-100:]):
+        # What is missing would be taken for meetings that are called off.
+        raise BadInput("The feed breaks off: it does not end with END:VCALENDAR.")
     head, zones, events = _parts(lines)
     first = f"{(after.astimezone(UTC) - SLACK):%Y%m%d}"
     kept = {uid for uid, blocks in events.items() if any(_may_come(one, first) for one in blocks)}

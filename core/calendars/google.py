@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from core.calendars.base import AccessRefused, Changes, Channel, Source, Window
+from core.calendars.base import AccessRefused, Changes, Channel, Latest, Source, Window
 from core.calendars.events import Event
 from core.calendars.http import Json, JsonClient, objects, text_of
 from core.clock import Clock, from_epoch_ms, rfc3339
@@ -50,21 +50,16 @@ class GoogleCalendar:
         else:
             wanted |= {"timeMin": rfc3339(window.after), "timeMax": rfc3339(window.before)}
         address = f"{self._base}/calendars/{quote(source.calendar_id, safe='')}/events"
-        events: list[Event] = []
-        gone: list[str] = []
+        latest = Latest()
         for _ in range(MOST_PAGES):
             page = await self._http.ask("GET", address, source.secret, params=wanted)
             for item in objects(page.get("items")):
-                if text_of(item.get("id")) is None:
-                    continue
-                event = _event(item)
-                if event is not None:
-                    events.append(event)
-                else:
-                    gone.append(item["id"])
+                if (name := text_of(item.get("id"))) is not None:
+                    latest.put(name, _event(item))
             following = page.get("nextPageToken")
             if not isinstance(following, str):
-                return Changes(events, gone, text_of(page.get("nextSyncToken")), cursor is None)
+                token = text_of(page.get("nextSyncToken"))
+                return Changes(latest.events, latest.gone, token, cursor is None)
             wanted["pageToken"] = following
         raise Unavailable(f"Google's calendar has more than {MOST_PAGES * int(PAGE)} events.")
 

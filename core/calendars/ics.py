@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from core.errors import BadInput, MeetbotError, TooLarge, Unavailable
 from core.invites.occurrences import SINGLE, Occurrence, expand
 from core.invites.reading import Component, Series, read_calendar
 from core.invites.refusals import InviteRefused
+from core.invites.screening import unfolded
 from core.network.addresses import AddressRefused, HostUnknown, Resolve, ResolverFailed, resolve
 from core.network.pinned import REDIRECTED, PinnedClient
 
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 MOST_BYTES: Final = 8 << 20
 USER_AGENT: Final = "meetbot-calendar/1"
 PAUSE_SECONDS: Final = 600
+# In a cursor: the last answer had no event at all.
+EMPTY: Final = "empty"
 ROOMS: Final = frozenset({"ROOM", "RESOURCE"})
 GONE: Final = frozenset(
     {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND, httpx.codes.GONE}
@@ -71,6 +75,9 @@ class IcsFeed:
             events = await asyncio.to_thread(self._events, text, source.account, window)
         except BadInput as error:
             raise Unavailable(error.message) from error
+        if not events and EMPTY not in known and not _has_events(text):
+            # It may be a fault of its server. It counts when it is so again, marks or no marks.
+            return Changes([], [], json.dumps({EMPTY: "once"}), whole=False)
         return Changes(events, [], json.dumps(marks), whole=True)
 
     async def _fetch(self, url: str, known: Mapping[str, str]) -> tuple[str | None, dict[str, str]]:
@@ -103,7 +110,7 @@ class IcsFeed:
                 for mark, name in names.items()
                 if name in response.headers
             }
-            return content.decode("utf-8", errors="replace"), marks
+            return unfolded(bytes(content)).decode("utf-8", errors="replace"), marks
 
     def _events(self, text: str, account: str | None, window: Window) -> list[Event]:
         events: list[Event] = []
@@ -120,6 +127,10 @@ class IcsFeed:
                 if not occurrence.cancelled
             ]
         return events
+
+
+def _has_events(text: str) -> bool:
+    return re.search(r"^\s*BEGIN:VEVENT\s*$", text, re.IGNORECASE | re.MULTILINE) is not None
 
 
 def _failure(response: httpx.Response) -> MeetbotError:

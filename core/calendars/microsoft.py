@@ -9,7 +9,15 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from core.calendars.base import AccessRefused, Changes, Channel, CursorLost, Source, Window
+from core.calendars.base import (
+    AccessRefused,
+    Changes,
+    Channel,
+    CursorLost,
+    Latest,
+    Source,
+    Window,
+)
 from core.calendars.events import Event
 from core.calendars.http import Json, JsonClient, objects, text_of
 from core.clock import Clock, rfc3339
@@ -103,25 +111,20 @@ class MicrosoftCalendar:
     ) -> Changes:
         """Occurrences may come without what they share with their series, which comes besides."""
         known = {str(one.get("id")): one for one in items if one.get("type") == "seriesMaster"}
-        events: list[Event] = []
-        gone: list[str] = []
+        latest = Latest()
         for item in items:
             if item.get("type") == "seriesMaster" or not isinstance(item.get("id"), str):
                 continue
             if "@removed" in item or item.get("isCancelled") is True:
-                gone.append(item["id"])
+                latest.put(item["id"], None)
                 continue
             master = item.get("seriesMasterId")
             if "subject" not in item and isinstance(master, str):
                 if master not in known and len(known) < MOST_MASTERS:
                     known[master] = await self._master(source, master)
                 item = {**known.get(master, {}), **item}  # noqa: PLW2901
-            event = _event(item, source.account)
-            if event is None:
-                gone.append(item["id"])
-            else:
-                events.append(event)
-        return Changes(events, gone, cursor, whole)
+            latest.put(item["id"], _event(item, source.account))
+        return Changes(latest.events, latest.gone, cursor, whole)
 
     async def _master(self, source: Source, master: str) -> Json:
         address = f"{self._base}/me/events/{quote(master, safe='')}"

@@ -142,6 +142,9 @@ class Scheduler:
         self.session.add(row)
         if row.ends_at <= self.now or (row.starts_at <= self.now and not late):
             # It has begun: its bot is in it, or nobody wanted one in time.
+            if row.placed_at is not None and row.placed_at > self.now:
+                # It was to come, and has been moved to where it is over.
+                await self._withdraw(row, done)
             if row.action is RuleAction.RECORD and (row.job_id is None or row.cancelled):
                 row.action, row.why = RuleAction.SKIP, Why.IN_PAST
         elif row.action is RuleAction.RECORD:
@@ -179,7 +182,11 @@ class Scheduler:
         same_place = job.meeting_url == new.meeting_url or (
             new.room_url is not None and job.room_url == new.room_url
         )
-        if waits(job, new.platform) and not await self._placing.shared(job.id):
+        placing = self._placing
+        apart = not await placing.shared(job.id) and (
+            (same_place and not moved) or not await placing.elsewhere(new, row.starts_at, job)
+        )
+        if waits(job, new.platform) and apart:
             if await self._change(job, row, new):
                 done.changed.append(job)
             return

@@ -46,6 +46,8 @@ AHEAD: Final = timedelta(days=1)
 KEPT: Final = timedelta(days=30)
 # Less than the time between two rounds.
 PUT_OFF: Final = timedelta(minutes=4)
+# A provider may refuse for a while, as when the operator's client there is switched off.
+TRIED_AGAIN: Final = timedelta(hours=1)
 # Events in one transaction: others of the team wait for it, also those who change rules.
 BATCH: Final = 25
 Item = TypeVar("Item")
@@ -76,6 +78,10 @@ class _NotConnected(Exception):
     """It was disconnected in the middle of a sync."""
 
 
+class _ConnectedAnew(Exception):
+    """Somebody connected it again in the middle of a sync: what was read is not of that grant."""
+
+
 @dataclass(frozen=True)
 class Syncer:
     """What syncing needs besides the connection."""
@@ -98,8 +104,6 @@ class Syncer:
             if connection.state is State.DISCONNECTED:
                 await self._forget(connection)
                 return Synced(Outcome.GONE)
-            if connection.state is State.ERROR and connection.asked_at is None:
-                return Synced(Outcome.ERROR, problem=connection.problem)
             return await self._tried(connection)
 
     async def put_off(self, connection_id: str) -> None:
@@ -120,7 +124,8 @@ class Syncer:
             placed = await self._apply(connection, changes, window)
             await self._finish(connection, changes, window)
         except AccessRefused as refused:
-            await self._note(connection, refused.message, state=State.ERROR)
+            later = self.clock.now() + TRIED_AGAIN
+            await self._note(connection, refused.message, state=State.ERROR, until=later)
             return Synced(Outcome.ERROR, problem=refused.message)
         except Throttled as busy:
             pause = timedelta(seconds=busy.retry_after_seconds)
@@ -131,6 +136,8 @@ class Syncer:
             return Synced(Outcome.LATER, problem=away.message)
         except _NotConnected:
             return Synced(Outcome.GONE)
+        except _ConnectedAnew:
+            return Synced(Outcome.BUSY)
         await self._channels.renew(connection, source)
         return Synced(Outcome.DONE, placed)
 
@@ -185,7 +192,7 @@ class Syncer:
         if fresh != grant:
             async with self.database.begin() as session:
                 current = await self._current(session, connection)
-                current.grant = fresh.sealed(self.box)
+                current.grant = connection.grant = fresh.sealed(self.box)
         return fresh
 
     async def _apply(
@@ -281,6 +288,9 @@ class Syncer:
             )
             if current is None or current.state is State.DISCONNECTED:
                 return
+            if current.grant != connection.grant:
+                # What is wrong is wrong with the grant before.
+                return
             current.state, current.problem = state, plain_text(problem, 500)
             current.updated_at = self.clock.now()
             if current.asked_at == connection.asked_at:
@@ -292,12 +302,14 @@ class Syncer:
     async def _current(
         self, session: AsyncSession, connection: CalendarConnection
     ) -> CalendarConnection:
-        """The connection's row, locked, as long as it is connected."""
+        """The connection's row, locked, as long as it is connected by the same grant."""
         current = await session.get(
             CalendarConnection, connection.id, with_for_update=True, populate_existing=True
         )
         if current is None or current.state is State.DISCONNECTED:
             raise _NotConnected
+        if current.grant != connection.grant:
+            raise _ConnectedAnew
         return current
 
     async def _forget(self, connection: CalendarConnection) -> None:

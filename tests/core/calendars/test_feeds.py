@@ -106,7 +106,7 @@ async def test_a_feed_that_cannot_be_read_says_why_and_may_be_mended(
 
 
 async def test_a_feed_that_is_too_large_is_not_read_to_its_end(feed: Feed) -> None:
-    feed.text = "BEGIN:VCALENDAR\r\n" + "X" * (9 << 20)
+    feed.text = "BEGIN:VCALENDAR\r\n" + "X" * (9 << 20) + "\r\nEND:VCALENDAR"
     with pytest.raises(AccessRefused, match="8 MiB"):
         await read(feed)
 
@@ -129,7 +129,9 @@ async def test_a_feed_may_not_lead_inside(feed: Feed) -> None:
 
 @given(st.lists(st.text(max_size=60), max_size=30))
 def test_any_text_is_cut_or_refused(lines: list[str]) -> None:
-    text = "\r\n".join(["BEGIN:VCALENDAR", *lines, "BEGIN:VEVENT", *lines, "END:VEVENT"])
+    text = "\r\n".join(
+        ["BEGIN:VCALENDAR", *lines, "BEGIN:VEVENT", *lines, "END:VEVENT", "END:VCALENDAR"]
+    )
     with suppress(BadInput):
         for one in series_texts(text, START):
             assert one.startswith("BEGIN:VCALENDAR")

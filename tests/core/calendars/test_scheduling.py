@@ -26,6 +26,8 @@ pytestmark = pytest.mark.integration
 
 TOMORROW = START.replace(day=20, hour=9)
 ICS = CalendarService.ICS
+# A feed without any event is not believed at once.
+OLD = Entry("old", START - timedelta(days=30))
 
 
 def pitch(**more: Any) -> Entry:
@@ -105,6 +107,7 @@ async def test_a_meeting_that_an_invite_reached_as_well_has_one_job(office: Offi
         await session.flush()
         planner = Planner(session, book.box, team.settings, book.now)
         assert len((await planner.plan(invitation, series)).changes) == 1
+    office.feed.diary.put(OLD)
     office.feed.diary.put(pitch())
     connection = await office.connect(ICS)
     await team.rule()
@@ -149,6 +152,7 @@ async def finish(office: Office, status: Status) -> None:
 
 async def test_a_bot_in_its_meeting_stays_whatever_the_calendar_says(office: Office) -> None:
     team = office.team
+    office.feed.diary.put(OLD)
     office.feed.diary.put(pitch())
     connection = await office.connect(ICS)
     await team.rule()

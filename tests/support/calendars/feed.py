@@ -25,7 +25,7 @@ class Feed:
     diary: Diary = field(default_factory=Diary)
     origin: str = ""
     revoked: bool = False
-    text: str | None = None
+    text: str | bytes | None = None
     status: int = 200
     # How often all of it was sent.
     sent: int = 0

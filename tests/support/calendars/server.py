@@ -6,6 +6,7 @@ import base64
 import hashlib
 import secrets
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -52,6 +53,8 @@ class CalendarServer:
     forgotten_before: int = 0
     channels: dict[str, dict[str, Any]] = field(default_factory=dict)
     refreshes: int = 0
+    # What happens before a token is given out.
+    before_token: Callable[[], Awaitable[None]] | None = None
 
     def grant(self) -> str:
         """A refresh token that the person gave."""
@@ -97,6 +100,8 @@ def oauth(app: FastAPI, server: CalendarServer, scope: set[str]) -> None:
     @app.post("/token")
     async def token(request: Request) -> Response:
         form = {name: str(value) for name, value in (await request.form()).items()}
+        if server.before_token is not None:
+            await server.before_token()
         if (form.get("client_id"), form.get("client_secret")) != (CLIENT_ID, CLIENT_SECRET):
             return JSONResponse({"error": "invalid_client"}, 401)
         match form.get("grant_type"):
