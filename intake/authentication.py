@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 import dkim
 import dns.exception
+import dns.name
 import dns.resolver
 import spf
 from authheaders.dmarc_lookup import DMARCException, lookup_receiver_record
@@ -43,7 +44,12 @@ class SystemResolver:
 
     def look_up(self, name: str, kind: str) -> Sequence[Any]:
         try:
-            found = dns.resolver.resolve(name, kind, lifetime=DNS_SECONDS)
+            host = dns.name.from_text(name)
+        except dns.exception.DNSException:
+            # Senders choose names; one that nobody can have is not one that is not answered now.
+            return []
+        try:
+            found = dns.resolver.resolve(host, kind, lifetime=DNS_SECONDS)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
             return []
         except dns.exception.DNSException as exc:
@@ -59,6 +65,27 @@ def _value(record: Any, kind: str) -> Any:
     return record.to_text().rstrip(".")
 
 
+# The words for a verdict that the API takes (RFC 8601).
+RESULTS: Final = frozenset(
+    {"pass", "fail", "softfail", "neutral", "none", "policy", "temperror", "permerror"}
+)
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """What is known of how a mail came: by whom it was connected, or what our server noted of it.
+
+    Args:
+        peer: an IP address; "" where it is not known.
+        noted: SPF's verdict and the domain that it is of, by a server that is believed.
+    """
+
+    peer: str = ""
+    helo: str = ""
+    sender: str = ""
+    noted: tuple[str, str] | None = None
+
+
 @dataclass(frozen=True)
 class Verdicts:
     """As `auth` of the intake's body (API-75)."""
@@ -70,19 +97,26 @@ class Verdicts:
 
 
 def authenticate(
-    raw: bytes, sender: str | None, *, resolver: Resolver, peer: str, helo: str, envelope_from: str
+    raw: bytes,
+    sender: str | None,
+    *,
+    resolver: Resolver,
+    envelope: Envelope,
+    headers_only: bool = False,
 ) -> Verdicts:
-    """What can be proven of a mail that `peer` (an IP address) sent. It waits for DNS.
+    """What can be proven of a mail. It waits for DNS.
+
+    Args:
+        headers_only: `raw` ends with the headers, so that only they can be proven by a signature.
 
     Raises:
         DnsAway: not now.
     """
-    spf_result = check_spf(peer, envelope_from, helo, resolver) if peer else "none"
-    signed = check_dkim(raw, resolver)
+    spf_result, spf_domain = _spf(envelope, resolver)
+    signed = check_dkim(raw, resolver, headers_only=headers_only)
     domain = (sender or "").rpartition("@")[2].lower()
     if not domain:
         return Verdicts(spf_result, "none", "none")
-    spf_domain = envelope_from.rpartition("@")[2].lower() or helo.lower()
     passed = [name for name, good in signed if good]
     aligned = any(_same(name, domain) for name in passed)
     by_spf = spf_result == "pass" and _same(spf_domain, domain)
@@ -92,6 +126,17 @@ def authenticate(
         dmarc=_dmarc(domain, spf_result, spf_domain, passed, resolver),
         aligned_domain=domain if aligned or by_spf else None,
     )
+
+
+def _spf(envelope: Envelope, resolver: Resolver) -> tuple[str, str]:
+    """The verdict, and the domain that it is of."""
+    if envelope.noted is not None:
+        result, domain = envelope.noted
+        return result if result in RESULTS else "none", domain
+    domain = envelope.sender.rpartition("@")[2].lower() or envelope.helo.lower()
+    if not envelope.peer:
+        return "none", domain
+    return check_spf(envelope.peer, envelope.sender, envelope.helo, resolver), domain
 
 
 def check_spf(peer: str, envelope_from: str, helo: str, resolver: Resolver) -> str:
@@ -128,7 +173,17 @@ class _Query(spf.query):  # type: ignore[misc]
         return found
 
 
-def check_dkim(raw: bytes, resolver: Resolver) -> list[tuple[str, bool]]:
+class _OfHeaders(dkim.DKIM):  # type: ignore[misc]
+    """Signatures without the hash of a body that is not there; they sign From all the same."""
+
+    def verify_sig(self, sig: dict[bytes, bytes], *more: Any) -> Any:
+        bare = {name: value for name, value in sig.items() if name != b"bh"}
+        return super().verify_sig(bare, *more)
+
+
+def check_dkim(
+    raw: bytes, resolver: Resolver, *, headers_only: bool = False
+) -> list[tuple[str, bool]]:
     """The domain of each signature, and whether it is good."""
 
     def text(name: bytes, timeout: float = DNS_SECONDS) -> bytes | None:
@@ -138,7 +193,7 @@ def check_dkim(raw: bytes, resolver: Resolver) -> list[tuple[str, bool]]:
 
     results: list[tuple[str, bool]] = []
     for index in range(MOST_SIGNATURES):
-        message = dkim.DKIM(raw)
+        message = _OfHeaders(raw) if headers_only else dkim.DKIM(raw)
         try:
             good = bool(message.verify(idx=index, dnsfunc=text))
         except DnsAway:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import email
 import email.policy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.header import decode_header, make_header
 from email.message import Message
 from email.utils import getaddresses
 from typing import Final
 
+from core.invites.merging import added
 from core.invites.reading import read_calendar
 from core.invites.refusals import InviteRefused, Reason, unreadable, unsupported
+from core.invites.screening import unfolded
 from core.texts import plain_text
 from intake.outlook import meeting_of
 from intake.tnef import read_tnef
@@ -80,6 +82,11 @@ def read_mail(raw: bytes, *, zone: str = "UTC") -> Mail:
     )
 
 
+def refused(mail: Mail, why: str) -> Mail:
+    """A mail whose body nobody has read, for the reason `why`."""
+    return replace(mail, invites=(), refusal=InviteRefused(Reason.UNSUPPORTED, why))
+
+
 def _invites(message: Message, zone: str) -> list[MailInvite]:
     """By UID, each once: programs attach what they also show inline.
 
@@ -95,12 +102,13 @@ def _invites(message: Message, zone: str) -> list[MailInvite]:
         except InviteRefused as refused:
             first = first or refused
             continue
-        method = METHODS.get(read.method if "METHOD" in text.upper() else parameter or "REQUEST")
+        method = METHODS.get(read.named_method or parameter or "REQUEST")
         if method is None:
             first = InviteRefused(Reason.ONLY_AN_ANSWER, "The mail answers an invite, and is none.")
             continue
         for series in read.series:
-            found.setdefault(series.uid, MailInvite(series.uid, method, series.text))
+            one = added(series) if read.named_method == "ADD" else series
+            found.setdefault(series.uid, MailInvite(series.uid, method, one.text))
         if len(found) > MOST_INVITES:
             raise unsupported(f"the mail has more than {MOST_INVITES} events")
     if not found:
@@ -156,7 +164,7 @@ def _bytes(part: Message) -> bytes:
 
 def _text(part: Message) -> str:
     """By the character set it names, or else as what it most likely is."""
-    data = _bytes(part)
+    data = unfolded(_bytes(part))
     names = [str(part.get_content_charset() or "utf-8"), "utf-8", "cp1252"]
     for name in names:
         try:

@@ -7,6 +7,7 @@ their name; never to lists, programs and returned mail; a few an hour to each.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from email.message import EmailMessage
 from typing import Final, Protocol
@@ -27,6 +28,8 @@ from intake.spool import Received
 log = logging.getLogger(__name__)
 
 HOUR_SECONDS: Final = 3600.0
+# What every program takes for one address: others may find several in it, or none.
+_PLAIN: Final = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-][a-z0-9!#$%&'*+/=?^_`{|}~.-]*@[a-z0-9.-]+")
 # Nobody reads what is sent to these.
 PROGRAMS: Final = ("mailer-daemon", "postmaster", "noreply", "no-reply", "donotreply", "bounce")
 # Nothing that a person has to do, or nothing that concerns who sent it.
@@ -82,13 +85,15 @@ class Replies:
         written = service or (not any(local.startswith(name) for name in PROGRAMS))
         proven = received.verdicts.aligned_domain is not None or self._settings.policy == "off"
         own = sender in self._settings.addresses
-        return bool(sender and received.envelope_from and written and proven) and not (
-            own or mail.listed
-        )
+        known = _PLAIN.fullmatch(sender) is not None and bool(received.envelope_from)
+        return known and written and proven and not (own or mail.listed)
 
     def _reply(self, mail: Mail, received: Received, outcome: Outcome) -> EmailMessage | None:
         """`accepted` or `declined` where the bot was invited itself; else the reason alone."""
         if outcome.invite.method != "REQUEST" or outcome.reason in SILENT:
+            return None
+        if outcome.accepted and not outcome.coming:
+            # The sender has called the meeting off, by an invite that says so.
             return None
         reason = Reason(outcome.reason) if outcome.reason else None
         try:
@@ -165,7 +170,8 @@ def _attendees(event: Component) -> set[str]:
 
 def _address(value: object) -> str | None:
     scheme, _, address = str(value or "").partition(":")
-    return address.strip().lower() if scheme.lower() == "mailto" and "@" in address else None
+    address = address.strip().lower()
+    return address if scheme.lower() == "mailto" and _PLAIN.fullmatch(address) else None
 
 
 def _is_id(text: str) -> bool:

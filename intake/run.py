@@ -66,7 +66,7 @@ async def run(
             poster = Poster(spool, client, answers, clock, zone=chosen.timezone)
             tasks.create_task(poster.run())
             if chosen.imap_host is not None:
-                tasks.create_task(_poll(Poller(chosen, spool, names), clock))
+                tasks.create_task(_poll(Poller(chosen, spool, names, clock), clock))
 
 
 async def _poll(poller: Poller, clock: Clock) -> None:
@@ -75,4 +75,7 @@ async def _poll(poller: Poller, clock: Clock) -> None:
             await asyncio.to_thread(poller.poll)
         except Unavailable as error:
             log.warning("the mailbox was not read: %s", error.message)
+        except Exception:
+            # One strange mail must end neither the receiver nor the poster.
+            log.exception("the mailbox was not read")
         await clock.sleep(poller.settings.imap_seconds)

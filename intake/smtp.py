@@ -17,7 +17,7 @@ from ulid import ULID
 from core.clock import Clock
 from core.errors import Unavailable
 from core.invites.settings import IntakeSettings
-from intake.authentication import DnsAway, Resolver, authenticate
+from intake.authentication import DnsAway, Envelope, Resolver, authenticate
 from intake.mail import read_mail
 from intake.spool import Received, Spool
 
@@ -101,9 +101,7 @@ class Receiver:
             raw,
             read_mail(raw).sender,
             resolver=self.resolver,
-            peer=peer,
-            helo=helo,
-            envelope_from=envelope_from,
+            envelope=Envelope(peer, helo, envelope_from),
         )
         self.spool.put(str(ULID()), Received(raw, recipient, envelope_from, verdicts))
 

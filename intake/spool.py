@@ -15,12 +15,16 @@ from intake.authentication import Verdicts
 
 @dataclass(frozen=True)
 class Received:
-    """A mail as it came: `raw` and what its connection proved."""
+    """A mail as it came: `raw` and what its connection proved.
+
+    `refusal` is why it is not read, in a sentence for its sender; `raw` is its headers then.
+    """
 
     raw: bytes
     recipient: str
     envelope_from: str
     verdicts: Verdicts
+    refusal: str | None = None
 
 
 class Spool:
@@ -50,6 +54,7 @@ class Spool:
                 "recipient": mail.recipient,
                 "envelope_from": mail.envelope_from,
                 "verdicts": asdict(mail.verdicts),
+                "refusal": mail.refusal,
             }
         )
         part = path.with_suffix(".part")
@@ -77,6 +82,7 @@ class Spool:
             recipient=data["recipient"],
             envelope_from=data["envelope_from"],
             verdicts=Verdicts(**data["verdicts"]),
+            refusal=data.get("refusal"),
         )
 
     def done(self, name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from intake.authentication import DnsAway, Verdicts, authenticate
+from intake.authentication import DnsAway, Envelope, SystemResolver, Verdicts, authenticate
 from tests.support.invites import calendar, event
 from tests.support.mails import Names, mail, names_of, signed
 
@@ -26,9 +26,7 @@ def verdicts(
         raw,
         sender,
         resolver=names or names_of(),
-        peer=peer,
-        helo="mail.example.com",
-        envelope_from=envelope_from,
+        envelope=Envelope(peer, "mail.example.com", envelope_from),
     )
 
 
@@ -86,3 +84,34 @@ def test_an_spf_record_that_asks_for_ever_more_ends() -> None:
     }
     names = Names({**records, ("example.com", "TXT"): [(b"v=spf1 include:n0.example.com -all",)]})
     assert verdicts(names=names).spf == "permerror"
+
+
+@pytest.mark.parametrize(
+    "name", ["a..example", "x" * 70 + ".example", "a." * 200, "\ufffd.example"]
+)
+def test_a_name_that_nobody_can_have_is_not_waited_for(name: str) -> None:
+    """A sender who writes one into From would have the mailbox wait for DNS for ever."""
+    assert SystemResolver().look_up(name, "TXT") == []
+
+
+def test_headers_are_proven_without_their_body_and_nothing_else_is() -> None:
+    head = signed(RAW).partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+
+    def judged(text: bytes) -> Verdicts:
+        return authenticate(text, ADA, resolver=names_of(), envelope=Envelope(), headers_only=True)
+
+    assert judged(head) == Verdicts("none", "pass", "pass", "example.com")
+    assert judged(head.replace(b"Subject: Inv", b"Subject: Exv")).aligned_domain is None
+    assert judged(head.replace(b"bh=", b"xh=")).aligned_domain is None
+
+
+def test_a_note_of_spf_counts_for_dmarc_too() -> None:
+    """Otherwise a domain with a policy and without DKIM could never be proven by it."""
+    for noted, found in (
+        (("pass", "example.com"), Verdicts("pass", "none", "pass", "example.com")),
+        (("pass", "evil.example"), Verdicts("pass", "none", "fail", None)),
+        (("softfail", "example.com"), Verdicts("softfail", "none", "fail", None)),
+        (("bestguesspass", "example.com"), Verdicts("none", "none", "fail", None)),
+    ):
+        envelope = Envelope(noted=noted)
+        assert authenticate(RAW, ADA, resolver=names_of(), envelope=envelope) == found

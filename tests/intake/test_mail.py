@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.invites.reading import read_calendar
+from core.invites.reading import read_calendar, recurrence_of
 from core.invites.refusals import Reason
 from intake.mail import TNEF_SIGNATURE, read_mail
 from intake.tnef import MOST_ATTRIBUTES
@@ -190,6 +190,33 @@ def test_a_damaged_envelope_does_not_hide_the_calendar_beside_it() -> None:
 def test_methods_that_are_about_a_meeting_are_taken(method: str, read: str) -> None:
     text = calendar(event(), method=method)
     assert [one.method for one in read_mail(mail(text, method=method).as_bytes()).invites] == [read]
+
+
+def test_the_method_is_a_property_and_not_a_word_in_the_text() -> None:
+    """A calendar without one has the method of its part, whatever people meet about."""
+    text = calendar(event("DESCRIPTION:Which method do we take?"), method=None)
+    assert [one.method for one in read_mail(mail(text, method="CANCEL").as_bytes()).invites] == [
+        "CANCEL"
+    ]
+
+
+def test_a_mail_that_adds_a_meeting_to_a_series_does_not_replace_it() -> None:
+    """RFC 5546, 3.2.4."""
+    raw = mail(calendar(event(), method="ADD"), method="ADD").as_bytes()
+    (invite,) = read_mail(raw).invites
+    (one,) = read_calendar(invite.text).series[0].events
+    assert (invite.method, recurrence_of(one)) == ("REQUEST", "20260520T090000Z")
+
+
+def test_a_line_may_break_within_a_character() -> None:
+    text = calendar(event("COMMENT:Grüße")).encode()
+    cut = text.index("ü".encode()) + 1
+    message = EmailMessage()
+    message["From"] = "ada@example.com"
+    message.set_content(text[:cut] + b"\r\n " + text[cut:], "text", "calendar", cte="base64")
+    message.set_param("charset", "utf-8")
+    (invite,) = read_mail(message.as_bytes()).invites
+    assert "Grüße" in invite.text
 
 
 @pytest.mark.parametrize("method", ["REPLY", "COUNTER", "REFRESH", "DECLINECOUNTER"])

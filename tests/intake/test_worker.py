@@ -191,6 +191,25 @@ async def test_the_bot_declines_and_says_why(worker: Worker, reason: str, messag
     assert message in body.get_content()
 
 
+async def test_who_calls_a_meeting_off_is_not_told_that_the_bot_will_be_there(
+    worker: Worker,
+) -> None:
+    """By an invite that says STATUS:CANCELLED."""
+    worker.result = worker.result | {"jobs": [{"action": "cancelled"}]}
+    await worker.send(invite("STATUS:CANCELLED"))
+    await worker.poster.drain()
+    assert worker.sent == []
+
+
+async def test_who_sends_an_invite_that_the_api_cannot_read_is_told_so(worker: Worker) -> None:
+    worker.status = 400
+    await worker.send(invite())
+    await worker.poster.drain()
+    ((answer, _),) = worker.sent
+    assert "Create the event anew" in answer.as_string()
+    assert worker.spool.names() == []
+
+
 async def test_who_sends_no_invite_is_told_so(worker: Worker) -> None:
     plain = EmailMessage()
     plain["From"], plain["Subject"] = "ada@example.com", "Hi"
@@ -200,11 +219,15 @@ async def test_who_sends_no_invite_is_told_so(worker: Worker) -> None:
     assert [message["Subject"] for message, _ in worker.sent] == ["No bot will come: Hi"]
 
 
+HEAD = b"From: %s\r\nSubject: Hi\r\n\r\nPlease come"
 SILENT: Sequence[tuple[str, dict[str, Any]]] = [
     ("a list", {"message": invite(List_Id="<l.example.com>")}),
     ("returned mail", {"message": invite(), "sender": ""}),
     ("a program", {"message": invite(sender="no-reply@example.com")}),
     ("itself", {"message": invite(sender=BOT)}),
+    # By what one program reads of it an address, by another several, or none.
+    ("a strange address", {"message": HEAD % b'"eve@evil.example,x"@example.com'}),
+    ("a stranger address", {"message": HEAD % b".%:@example.com"}),
     ("a spoofed sender", {"message": invite(sender="eve@evil.example")}),
     ("an answer", {"message": mail(calendar(event(), method="REPLY"), method="REPLY")}),
 ]
@@ -233,6 +256,40 @@ async def test_one_person_gets_a_few_answers_an_hour(tmp_path: Path) -> None:
     worker.clock.advance(3_601)
     await replies.answer(told, received, no_outcomes)
     assert len(worker.sent) == 2
+
+
+async def test_a_mail_that_the_api_never_takes_does_not_slow_down_the_others(
+    worker: Worker,
+) -> None:
+    """It waits longer each time; they do not."""
+    await worker.send(invite())
+    worker.status = 500
+    task = asyncio.create_task(worker.poster.run())
+    try:
+        await asyncio.wait_for(_advancing(worker, lambda: worker.clock.monotonic() > 900), 20)
+        tried = len(worker.posted)
+        assert 6 < tried < 14
+        worker.status = 202
+        await worker.send(mail(calendar(event(uid="behind"))))
+        before = worker.clock.monotonic()
+        await asyncio.wait_for(_advancing(worker, lambda: len(worker.posted) > tried), 10)
+        assert worker.clock.monotonic() - before < 10
+        assert worker.posted[-1]["uid"] == "behind"
+        await asyncio.wait_for(_advancing(worker, lambda: not worker.spool.names()), 10)
+        assert not task.done()
+    finally:
+        task.cancel()
+
+
+async def test_an_answer_that_cannot_be_written_keeps_back_no_mail(worker: Worker) -> None:
+    class Failing:
+        async def answer(self, *_: object) -> None:
+            raise IndexError
+
+    worker.poster._answers = Failing()
+    await worker.send(invite())
+    assert await worker.poster.drain() == 1
+    assert worker.spool.names() == []
 
 
 async def test_the_poster_goes_on_when_the_api_is_back(worker: Worker) -> None:
