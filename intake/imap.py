@@ -127,7 +127,7 @@ class Poller:
         size, came = int(found[b"RFC822.SIZE"]), found[b"INTERNALDATE"]
         whole = size <= self.settings.most_mib * MIB
         raw = _fetched(client, uid, whole=whole)
-        name = _name(raw, came)
+        name = _name(uid, raw, came)
         if name not in self._kept:
             verdicts = self._verdicts(raw, came, whole=whole)
             if verdicts is None:
@@ -179,10 +179,14 @@ def _fetched(client: IMAPClient, uid: int, *, whole: bool) -> bytes:
     return bytes(next((value for name, value in answer.items() if name[:4] == b"BODY"), b"") or b"")
 
 
-def _name(raw: bytes, came: datetime) -> str:
+def _name(uid: int, raw: bytes, came: datetime) -> str:
     """In order of arrival, and the same one after a failure between keeping and marking."""
-    digest = hashlib.sha256(raw).digest()
-    return str(ULID.from_bytes(epoch_ms(came).to_bytes(6, "big") + digest[:10]))
+    parts = (
+        epoch_ms(came).to_bytes(6, "big"),
+        uid.to_bytes(4, "big"),
+        hashlib.sha256(raw).digest(),
+    )
+    return str(ULID.from_bytes(b"".join(parts)[:16]))
 
 
 def _returned_to(raw: bytes) -> str:

@@ -165,7 +165,7 @@ BAD: Final[dict[str, tuple[str, str]]] = {
         "unreadable",
     ),
     "no start": (event(start="X-NONE:1"), "unreadable"),
-    "an end before its start": (event(end="DTEND:20260101T000000Z"), "unsupported"),
+    "an end before its start": (event(end="DTEND:20260101T000000Z"), "unreadable"),
     "a task": ("BEGIN:VTODO\r\nUID:t\r\nEND:VTODO", "unreadable"),
 }
 

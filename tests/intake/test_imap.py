@@ -20,6 +20,7 @@ from core.errors import Unavailable
 from core.invites.settings import IntakeSettings
 from intake.authentication import DnsAway, Verdicts
 from intake.imap import LONGEST_WAIT, Poller, trusted_results
+from intake.mail import read_mail
 from intake.posting import Poster
 from intake.replies import Replies
 from intake.spool import Received, Spool
@@ -215,7 +216,7 @@ async def test_a_mail_that_cannot_be_proven_now_keeps_back_no_other(
     # Nobody is there to give up, so we do.
     one.clock = ManualClock(datetime.now(UTC) + LONGEST_WAIT + timedelta(minutes=1))
     assert one.poll() == 1
-    assert [mail.verdicts.spf for mail in kept_by(one)] == ["none", "temperror"]
+    assert [mail.verdicts.spf for mail in kept_by(one)] == ["temperror", "none"]
 
 
 class Stuck(Names):
@@ -244,7 +245,7 @@ def test_mails_are_kept_in_order_and_not_twice_when_marking_fails(
     # The poster was quick.
     one.spool.done(first)
     assert one.poll() == 5
-    assert len(one.spool.names()) == 4
+    assert [read_mail(mail.raw).invites[0].uid for mail in kept_by(one)] == uids[1:]
 
 
 def fails(*_: object) -> None:
