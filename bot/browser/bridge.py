@@ -11,6 +11,7 @@ import asyncio
 import hmac
 import json
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,12 @@ MAX_NAMED_CHARS: Final = 40
 MAX_FRAMES: Final = 64
 # `this` is the page's command runner; see runCommand in page/bridge.js.
 _RUN: Final = "function (text) { return this(text); }"
+# Half of a surrogate pair, as a page's JSON writes it: what cuts a name may cut an emoji in two.
+_HALF: Final = re.compile(
+    r"(?<!\\)((?:\\\\)*)"
+    r"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})?"
+    r"(?(2)|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
 
 
 class PageError(BotFault):
@@ -213,7 +220,10 @@ class Bridge:
         value = reply.get("result", {}).get("value")
         if not isinstance(value, str):
             raise PageError("The page answered a command with something else than text.")
-        answer = from_json(value)
+        try:
+            answer = _parsed(value)
+        except ValueError:
+            raise PageError("The page answered a command with what is no JSON.") from None
         if not isinstance(answer, dict):
             raise PageError("The page answered a command with something else than an object.")
         return answer
@@ -273,7 +283,7 @@ class Bridge:
 
     def _receive(self, text: str, frame: int) -> None:
         try:
-            messages = from_json(text)
+            messages = _parsed(text)
         except ValueError:
             self._refuse("json")
             return
@@ -325,6 +335,19 @@ class Bridge:
         self.refused[reason] += 1
         if self.refused[reason] == 1:
             log.warning("Refused a message from the page (%s). %s", reason, detail)
+
+
+def _parsed(text: str) -> Any:
+    """JSON of a page. Half a character costs that character, never the messages around it.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    try:
+        return from_json(text)
+    except ValueError:
+        whole = _HALF.sub(lambda found: found[0] if found[2] else f"{found[1]}\\ufffd", text)
+        return from_json(whole)
 
 
 def _raw(text: str) -> bytes:

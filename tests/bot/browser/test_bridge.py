@@ -50,6 +50,15 @@ async def test_a_new_document_is_heard_and_commanded_again(bot: Bot) -> None:
     await bot.hears("after")
 
 
+async def test_half_a_character_in_an_answer_costs_that_character(bot: Bot) -> None:
+    """D19: a page may cut the emoji of a name in two."""
+    await bot.open("quiet.html")
+    answer = await bot.bridge.call("say", {"text": "Ann \ud83d"})
+    assert answer["said"] == "Ann \ufffd"
+    await bot.hears("Ann \ufffd")
+    assert not bot.bridge.refused
+
+
 async def test_commands_fail_with_a_reason(bot: Bot) -> None:
     await bot.open("quiet.html")
     with pytest.raises(PageError, match="as asked"):
@@ -189,6 +198,24 @@ class TestForgedCalls:
         self.call(bridge, {"kind": "note", "body": {"text": "x"}}, **forged)
         assert bridge.refused == {reason: 1}
         assert self.heard == []
+
+    @pytest.mark.parametrize(
+        ("said", "heard"),
+        [
+            ("Ann \ud83d", "Ann \ufffd"),
+            ("\udca5\udca5 Ann", "\ufffd\ufffd Ann"),
+            ("\U0001f4a5\ud83d", "\U0001f4a5\ufffd"),
+            ("\\ud83d and \\\ud83d", "\\ud83d and \\\ufffd"),
+        ],
+    )
+    def test_half_a_character_costs_no_other_message(
+        self, bridge: Bridge, said: str, heard: str
+    ) -> None:
+        self.greet(bridge)
+        notes = [{"kind": "note", "body": {"text": text}} for text in ("before", said, "after")]
+        self.call(bridge, *notes)
+        assert self.heard == ["before", heard, "after"]
+        assert not bridge.refused
 
     @pytest.mark.parametrize("text", ["{", "{}", "7", "[7]", '[{"kind":"note"}]', "[[[["])
     def test_broken_messages_are_refused(self, bridge: Bridge, text: str) -> None:
