@@ -18,7 +18,8 @@ class Seen:
 
     `arrived_at`: in the lobby or the room, whichever came first. `in_room_since`: admitted.
     `human_seen_at`: somebody who is no bot was there first. `alone_since`: nobody else is in the
-    room, competing bots not counted. `last_voice_at`: speech of another participant.
+    room, competing bots not counted. `last_voice_at`: speech of another participant, whether or
+    not it is known whose.
     `host_gone_since`: a host had been there and none is now.
     """
 
@@ -41,16 +42,17 @@ def evaluate_auto_leave(policy: AutoLeavePolicy, seen: Seen, now: float) -> Exit
         return ExitReason.MAX_DURATION
     if seen.competing_bot and policy.on_bot_detected:
         return ExitReason.COMPETING_BOT
-    if seen.human_seen_at is None:
-        # Until somebody has come, only the entry clock runs (LC-26).
+    heard = [at for at in (seen.human_seen_at, seen.last_voice_at) if at is not None]
+    if not heard:
+        # Until somebody has come, only the entry clock runs (LC-26). Who is heard is there, even
+        # where the page's list of people cannot be read.
         expired = _passed(seen.arrived_at, policy.after_entry_delay_seconds, now)
         return ExitReason.ENTRY_DELAY if expired else None
     if policy.when_host_leaves and _passed(seen.host_gone_since, HOST_RETURN_SECONDS, now):
         return ExitReason.HOST_LEFT
     if _passed(seen.alone_since, policy.after_solo_seconds, now):
         return ExitReason.ALONE_IN_ROOM
-    quiet_since = max(seen.human_seen_at, seen.last_voice_at or seen.human_seen_at)
-    if _passed(quiet_since, policy.after_silence_seconds, now):
+    if _passed(max(heard), policy.after_silence_seconds, now):
         return ExitReason.SILENCE
     return None
 

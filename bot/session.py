@@ -92,7 +92,9 @@ class MeetingSession:
             Notetakers(settings.bot.competing_bots),
             leaving=spec.auto_leave.on_bot_detected,
         )
-        self._observer = RoomObserver(self._bridge, self._recorder, clock, news)
+        self._observer = RoomObserver(
+            self._bridge, self._recorder, clock, news, bot_name=spec.display_name
+        )
         self._observer.recall(self._past.participants)
         self._equipment = Equipment(
             spec=spec,

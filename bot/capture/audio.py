@@ -12,6 +12,7 @@ from bot.capture.frames import Frame
 from bot.capture.mixes import Mixes, source_key
 from bot.capture.pauses import Pauses
 from bot.capture.speaker import SpeakerFile
+from bot.capture.voice import VoiceDetector
 from bot.recording.journal import JournalWriter
 from bot.recording.ogg import SAMPLES_PER_MS
 
@@ -36,6 +37,9 @@ class AudioRecorder:
         self._journal = journal
         self._tracks: dict[tuple[str, int], AudioTrack] = {}
         self._unclaimed: dict[str, deque[Packet]] = {}
+        # They are in no file, and people are speaking all the same.
+        self._strangers: dict[str, VoiceDetector] = {}
+        self._stranger_voice_ms: float | None = None
         self._count = 0
         self.mixes = Mixes()
 
@@ -45,8 +49,9 @@ class AudioRecorder:
 
     @property
     def last_voice_ms(self) -> float | None:
-        """When anybody's voice was last heard, ms since 1970."""
+        """When anybody's voice was last heard, known or not, ms since 1970."""
         heard = [speaker.last_voice_ms for speaker in self.speakers.values()]
+        heard.append(self._stranger_voice_ms)
         return max((moment for moment in heard if moment is not None), default=None)
 
     def last_voice_of(self, participant_id: str) -> float | None:
@@ -139,6 +144,7 @@ class AudioRecorder:
             if key in self._unclaimed or len(self._unclaimed) < MAX_HOLDS:
                 held = self._unclaimed.setdefault(key, deque(maxlen=MAX_UNCLAIMED))
                 held.append(packet)
+                self._overhear(packet, key)
             return
         speaker = self._speaker(participant_id)
         end_ms = packet.at_ms + packet.samples / SAMPLES_PER_MS
@@ -146,6 +152,14 @@ class AudioRecorder:
             speaker.overhear(packet)
         else:
             speaker.add(packet)
+
+    def _overhear(self, packet: Packet, key: str) -> None:
+        if len(self._strangers) >= MAX_HOLDS and key not in self._strangers:
+            return
+        stranger = self._strangers.setdefault(key, VoiceDetector())
+        stranger.hear(len(packet.payload), packet.samples, packet.level)
+        if stranger.voice:
+            self._stranger_voice_ms = max(packet.at_ms, self._stranger_voice_ms or 0.0)
 
     def _speaker(self, participant_id: str) -> SpeakerFile:
         speaker = self.speakers.get(participant_id)

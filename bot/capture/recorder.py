@@ -216,16 +216,13 @@ class Recorder:
 
     def joined(self, participant: Participant, at_ms: float) -> None:
         """Somebody is in the room (the bot itself too); `at_ms` since 1970."""
+        self.known(participant)
+        self._journal(RosterMoved.of("participant.join", participant, at_ms))
+
+    def known(self, participant: Participant) -> None:
+        """The newest facts about somebody in the room, such as another name."""
         self._present[participant.id] = participant
-        seen = ParticipantSeen(
-            id=participant.id,
-            platform_id=participant.platform_id,
-            display_name=participant.display_name,
-            speaker_label=participant.speaker_label,
-            is_bot=participant.is_bot,
-            is_host=participant.is_host,
-        )
-        self._journal(seen, RosterMoved.of("participant.join", participant, at_ms))
+        self._journal(ParticipantSeen.of(participant))
 
     def left(self, participant_id: str, at_ms: float, late_ms: float = 0) -> None:
         participant = self._present.pop(participant_id, None)

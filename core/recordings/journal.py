@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -61,6 +61,10 @@ class ParticipantSeen(Entry):
     speaker_label: str
     is_bot: bool = False
     is_host: bool = False
+
+    @classmethod
+    def of(cls, participant: Participant) -> Self:
+        return cls(**asdict(participant))
 
 
 class RosterMoved(Entry):

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from bot.auto_leave import Seen
 from bot.browser.bridge import Bridge
 from bot.capture.attribution import TrackAssignment
 from bot.competing import Notetakers
@@ -36,6 +37,18 @@ class Watched(Meeting):
     def present(self, *names: str, left_late_ms: float = 0) -> None:
         people = [ParticipantSeen(platform_id=f"p {name}", display_name=name) for name in names]
         self.page.handlers["roster"](RosterSeen(participants=people, left_late_ms=left_late_ms))
+
+    def named(self, **names: str) -> None:
+        """Everybody by platform id; `bot` is the bot's."""
+        people = [
+            ParticipantSeen(platform_id=key, display_name=name, is_self=key == "bot")
+            for key, name in names.items()
+        ]
+        self.page.handlers["roster"](RosterSeen(participants=people))
+
+    def looks(self) -> Seen:
+        """What the rules of leaving are asked every second."""
+        return self.observer.seen(arrived_at=0, in_room_since=0)
 
     def caption(self, caption_id: str, text: str, *, final: bool = False) -> None:
         self.page.handlers["caption"](
@@ -69,6 +82,7 @@ async def test_a_caption_that_reaches_into_a_pause_ends_at_it(tmp_path: Path) ->
     meeting.caption("3", "After")
     await meeting.run(1)
     meeting.caption("3", "After it", final=True)
+    meeting.observer.finish()
     await meeting.recorder.stop(ExitReason.LEAVE_REQUESTED)
     said = [(one.text, one.start_ms, one.end_ms) for one in finalize(meeting.work_dir).captions]
     assert said == [("Before the", 0, 1000), ("After it", 3000, 4000)]
@@ -109,3 +123,66 @@ async def test_who_left_is_told_late_and_left_at_the_earliest_that_their_voice_a
     moments = {one.display_name: (one.at - START).total_seconds() for one in left}
     assert moments == {"Ben": 2, "Ann": pytest.approx(6, abs=1), "Cleo": 60}
     assert {one.display_name for one in left if one.approx} == {"Ann", "Ben"}
+
+
+async def test_a_caption_that_is_corrected_after_its_end_is_written_once(tmp_path: Path) -> None:
+    """PL-08: with its last words, from when it began until its words had been said."""
+    meeting = Watched(tmp_path / "job")
+    meeting.observer.recording_starts()
+    await meeting.start([])
+    meeting.present("Ann")
+    meeting.caption("1", "Eye")
+    await meeting.run(1)
+    meeting.caption("1", "Eye scream", final=True)
+    await meeting.run(1)
+    meeting.caption("1", "Ice cream", final=True)
+    await meeting.run(2)
+    meeting.looks()
+    meeting.caption("1", "Ice cream.", final=True)
+    meeting.observer.finish()
+    await meeting.recorder.stop(ExitReason.LEAVE_REQUESTED)
+    said = [(one.text, one.start_ms, one.end_ms) for one in finalize(meeting.work_dir).captions]
+    assert said == [("Ice cream", 0, 1000)]
+
+
+async def test_a_caption_ends_with_its_words_and_not_with_the_next_one(tmp_path: Path) -> None:
+    """PL-08: pages end a line when somebody speaks again, which may take minutes."""
+    meeting = Watched(tmp_path / "job")
+    meeting.observer.recording_starts()
+    await meeting.start([])
+    meeting.present("Ann")
+    meeting.caption("1", "That was")
+    await meeting.run(1)
+    meeting.caption("1", "That was all")
+    await meeting.run(60)
+    meeting.caption("1", "That was all", final=True)
+    meeting.caption("2", "Oh, and")
+    await meeting.run(1)
+    meeting.observer.finish()
+    await meeting.recorder.stop(ExitReason.LEAVE_REQUESTED)
+    said = [(one.text, one.start_ms, one.end_ms) for one in finalize(meeting.work_dir).captions]
+    assert said == [("That was all", 0, 3000), ("Oh, and", 61_000, 62_000)]
+
+
+async def test_people_are_delivered_under_their_last_names(tmp_path: Path) -> None:
+    """PL-11, LC-30: a notetaker whose name comes late is told, too."""
+    meeting = Watched(tmp_path / "job")
+    await meeting.start([])
+    meeting.named(bot="meetbot", x="", y="Ben")
+    meeting.named(bot="meetbot", x="Otter.ai", y="Benjamin")
+    await meeting.run(1)
+    await meeting.recorder.stop(ExitReason.LEAVE_REQUESTED)
+    people = [one.display_name for one in finalize(meeting.work_dir).participants]
+    # Ann is the one whom the recorder knows before.
+    assert people == ["Ann", "Otter.ai", "Benjamin"]
+    assert [one.display_name for one in meeting.told] == ["Otter.ai"]
+
+
+async def test_a_bot_that_is_recognised_late_waits_for_somebody_to_come(tmp_path: Path) -> None:
+    """LC-26: it took itself for somebody else at first."""
+    meeting = Watched(tmp_path / "job")
+    meeting.named(me="meetbot")
+    assert meeting.looks().human_seen_at is not None
+    people = [ParticipantSeen(platform_id="me", display_name="meetbot", is_self=True)]
+    meeting.page.handlers["roster"](RosterSeen(participants=people))
+    assert meeting.looks().human_seen_at is None

@@ -111,6 +111,55 @@ def test_somebody_without_a_name_is_still_told_apart() -> None:
     assert one.display_name == "Participant A"
 
 
+def test_names_that_come_late_or_change_are_those_of_now() -> None:
+    """PL-11: clients show people before their names; the participant stays the same."""
+    roster = Roster()
+    (one,) = roster.update(snapshot(("x", ""))).joined
+    change = roster.update(snapshot(("x", "Ada")))
+    assert (change.joined, change.left) == ((), ())
+    assert [(ada.id, ada.display_name) for ada in change.changed] == [(one.id, "Ada")]
+    assert roster.update(snapshot(("x", "Ada"))).changed == ()
+    # A client that forgets a name has not renamed anybody.
+    assert roster.update(snapshot(("x", " "))).changed == ()
+    (ada,) = roster.update(snapshot(("x", "Ada Park"), host="x")).changed
+    assert (ada.id, ada.display_name, ada.is_host) == (one.id, "Ada Park", True)
+    assert roster.called("ada park") == (ada,)
+
+
+def test_a_bot_that_is_recognised_late_is_no_human() -> None:
+    """LC-27: it would never be alone."""
+    roster = Roster()
+    roster.update(snapshot(("me", "meetbot")))
+    assert roster.humans
+    (bot,) = roster.update(snapshot(("me", "meetbot"), bot="me")).changed
+    assert bot.is_bot
+    assert not roster.humans
+    assert not roster.met_others
+
+
+@pytest.mark.parametrize("first", ["me", "x"])
+def test_who_is_called_as_if_the_page_meant_the_bot_is_a_human_all_the_same(first: str) -> None:
+    """PL-11: "Ann (You)" is a name that anybody can take."""
+    roster = Roster(bot_name="meetbot")
+    people = {
+        key: ParticipantSeen(platform_id=key, display_name=name, is_self=True)
+        for key, name in (("me", "meetbot"), ("x", "Ann"))
+    }
+    roster.update(RosterSeen(participants=[people[first]]))
+    roster.update(RosterSeen(participants=[people["x"], people["me"]]))
+    assert [one.display_name for one in roster.humans] == ["Ann"]
+    assert [one.speaker_label for one in roster.humans] == ["A"]
+    me = roster.find("me")
+    assert me is not None
+    assert me.is_bot
+
+
+def test_somebody_with_the_bots_name_is_a_human() -> None:
+    roster = Roster(bot_name="meetbot")
+    roster.update(snapshot(("bot", "meetbot"), ("x", "meetbot")))
+    assert [one.platform_id for one in roster.humans] == ["x"]
+
+
 @pytest.mark.parametrize(
     ("name", "bot"),
     [
