@@ -27,13 +27,22 @@ def _web_url(parts: SplitResult) -> str:
 JITSI: Final = PlatformSpec(
     slug="jitsi",
     title="Jitsi Meet",
-    hosts=("meet.jit.si",),
-    # Own servers may sit below a path, so the room is the last segment.
-    rooms=(re.compile(r"//[^/]+/(?:[^/?#]+/)*(?!static(?:[/?#]|$))(?P<room>[^/?#]+)/?(?:[?#]|$)"),),
-    forms="https://meet.jit.si/<room>, or your own server with platform: jitsi",
+    hosts=("meet.jit.si", "8x8.vc"),
+    # Own servers may sit below a path, so the room is the last segment. Rooms of 8x8's service are
+    # below the name of a customer.
+    rooms=(
+        re.compile(
+            r"//(?!(?:[^/]+\.)?8x8\.vc/[^/?#]*/?(?:[?#]|$))[^/]+/(?:[^/?#]+/)*(?!static(?:[/?#]|$))(?P<room>[^/?#]+)/?(?:[?#]|$)"
+        ),
+    ),
+    forms=(
+        "https://meet.jit.si/<room>, https://8x8.vc/<customer>/<room>, "
+        "or your own server with platform: jitsi"
+    ),
     examples={
         "https://meet.jit.si/cs101": "cs101",
         "https://meet.jit.si/team/cs101#config.startWithAudioMuted=true": "cs101",
+        "https://8x8.vc/acme/cs101?jwt=e.y.J": "cs101",
     },
     web_url=_web_url,
     opened={
@@ -45,6 +54,9 @@ JITSI: Final = PlatformSpec(
     near_misses=(
         "https://meet.jit.si/",
         "https://jit.si/cs101",
+        "https://8x8.vc/acme",
+        "https://8x8.vc/acme/?x=1",
+        "https://evil8x8.vc/acme/cs101",
         "https://evilmeet.jit.si/cs101",
         "https://meet.jit.si.evil.example/cs101",
     ),

@@ -12,6 +12,9 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode
 from core.platforms.spec import Capabilities, PlatformSpec
 
 _MOST_DECODINGS: Final = 3
+# The client's newer address, which links are copied from, and the one at which all links work.
+_CLOUD: Final = "teams.cloud.microsoft"
+_HOME: Final = "teams.microsoft.com"
 _THREAD: Final = re.compile(r"/l/meetup-join/(?P<thread>[^/?#]+)(?:/(?P<message>[^/?#]+))?")
 _NUMBER: Final = re.compile(r"/meet/(?P<number>\d+)")
 
@@ -32,7 +35,7 @@ def _web_url(parts: SplitResult) -> str:
     The meeting is a part of the page's hash: either a thread with its context, or a number with
     its passcode.
     """
-    host = parts.hostname or ""
+    host = _HOME if parts.hostname == _CLOUD else parts.hostname or ""
     inner = _meeting_path(parts)
     path, _, query = inner.partition("?")
     given = dict(parse_qsl(query))
@@ -56,7 +59,7 @@ def _meeting_path(parts: SplitResult) -> str:
         return _decoded_path(given.get("url", ""))
     if parts.path.startswith("/light-meetings/"):
         return _from_coordinates(given.get("coords", ""))
-    if parts.path.rstrip("/") == "/v2":
+    if parts.path.rstrip("/") in ("", "/_", "/v2"):
         return parts.fragment
     return f"{parts.path}?{parts.query}"
 
@@ -102,16 +105,17 @@ _COORDS: Final = base64.b64encode(
 TEAMS: Final = PlatformSpec(
     slug="teams",
     title="Microsoft Teams",
-    hosts=("teams.microsoft.com", "teams.live.com", "teams.microsoft.us"),
+    hosts=(_HOME, "teams.live.com", "teams.microsoft.us", _CLOUD),
     rooms=(
         re.compile(r"//[^/]+/l/meetup-join/(?P<room>[^/?#]+)"),
         re.compile(r"//[^/]+/meet/(?P<room>\d+)/?(?:[?#]|$)"),
         # What invitations and redirects turn the two forms above into.
-        re.compile(r"//[^/]+/v2/?\?[^#]*#/(?:l/meetup-join|meet)/(?P<room>[^/?#]+)"),
+        re.compile(r"//[^/]+/(?:v2/?|_)?(?:\?[^#]*)?#/(?:l/meetup-join|meet)/(?P<room>[^/?#]+)"),
+        # Its own query, with the passcode, is no part of the room's name.
         re.compile(
-            r"//[^/]+/dl/launcher/launcher\.html\?(?:.*&)?url="
-            r"(?:/|%2[fF])_(?:#|%23)(?:/|%2[fF])(?:l(?:/|%2[fF])meetup-join|meet)(?:/|%2[fF])"
-            r"(?P<room>[^/?#&]+)"
+            r"//[^/]+/dl/launcher/launcher\.html\?(?:.*&)?url=(?:/|%(?:25)*2[fF])_(?:#|%(?:25)*23)"
+            r"(?:/|%(?:25)*2[fF])(?:l(?:/|%(?:25)*2[fF])meetup-join|meet)(?:/|%(?:25)*2[fF])"
+            r"(?P<room>(?:(?!%(?:25)*3[fF])[^/?#&])+)"
         ),
         re.compile(r"//[^/]+/light-meetings/launch\?(?:.*&)?coords=(?P<room>[^&#]+)"),
     ),
@@ -134,6 +138,17 @@ TEAMS: Final = PlatformSpec(
             "https://teams.microsoft.com/dl/launcher/launcher.html"
             "?url=%2F_%23%2Fl%2Fmeetup-join%2F19%3Am%2F0"
         ): "19%3Am%2F0",
+        (
+            "https://teams.microsoft.com/dl/launcher/launcher.html"
+            "?url=%2F_%23%2Fmeet%2F2123%3Fp%3DAb3"
+        ): "2123",
+        (
+            "https://teams.microsoft.com/dl/launcher/launcher.html"
+            "?url=%252F_%2523%252Fmeet%252F2123%253Fp%253DAb3"
+        ): "2123",
+        "https://teams.microsoft.com/_#/l/meetup-join/19:m@thread.v2/0": "19:m@thread.v2",
+        "https://teams.microsoft.com/v2/#/meet/2123456789012?p=Ab3": "2123456789012",
+        "https://teams.cloud.microsoft/meet/2123456789012?p=Ab3": "2123456789012",
         "https://dod.teams.microsoft.us/meet/2123456789012": "2123456789012",
         f"https://teams.microsoft.com/light-meetings/launch?agent=web&coords={_COORDS}": _COORDS,
     },
@@ -158,6 +173,16 @@ TEAMS: Final = PlatformSpec(
         "https://teams.microsoft.com/dl/launcher/launcher.html?url=/_%23/meet/2123?p=Ab3": (
             "https://teams.microsoft.com/v2/?meetingjoin=true#/meet/2123?p=Ab3&anon=true"
         ),
+        "https://teams.microsoft.com/_#/meet/2123?p=Ab3": (
+            "https://teams.microsoft.com/v2/?meetingjoin=true#/meet/2123?p=Ab3&anon=true"
+        ),
+        (
+            "https://teams.microsoft.com/dl/launcher/launcher.html"
+            "?url=%252F_%2523%252Fmeet%252F2123%253Fp%253DAb3"
+        ): "https://teams.microsoft.com/v2/?meetingjoin=true#/meet/2123?p=Ab3&anon=true",
+        "https://teams.cloud.microsoft/meet/2123?p=Ab3": (
+            "https://teams.microsoft.com/v2/?meetingjoin=true#/meet/2123?p=Ab3&anon=true"
+        ),
         "https://teams.live.com/meet/9312345678901?p=x&launchAgent=mail": (
             "https://teams.live.com/v2/?meetingjoin=true#/meet/9312345678901?p=x&anon=true"
         ),
@@ -167,6 +192,8 @@ TEAMS: Final = PlatformSpec(
         "https://teams.microsoft.com/l/channel/19%3a1%40thread.tacv2/General",
         "https://teams.live.com/meet/abc",
         "https://evilteams.live.com/meet/9312345678901",
+        "https://teams.microsoft.com/v2/#/conversations/19:m@thread.v2",
+        "https://cloud.microsoft/meet/9312345678901",
         "https://teams.live.com.evil.example/meet/9312345678901",
         "https://microsoft.com/meet/9312345678901",
     ),

@@ -20,13 +20,19 @@ WEBEX: Final = PlatformSpec(
     title="Cisco Webex",
     hosts=("webex.com",),
     rooms=(
-        re.compile(r"//[^/]+/meet/(?P<room>[^/?#]+)/?(?:[?#]|$)"),
+        # Both are personal rooms; the second leads to the first.
+        re.compile(r"//[^/]+/(?:meet|join)/(?P<room>[^/?#]+)/?(?:[?#]|$)"),
         re.compile(r"//[^/]+/weblink/register/(?P<room>\w+)/?(?:[?#]|$)"),
         re.compile(r"//web\.webex\.com/meetings/(?P<room>[\w.-]+)/?(?:[?#]|$)"),
-        re.compile(r"//[^/]+/[\w.-]+/(?:e/)?j\.php\?(?:.*&)?MTID=(?P<room>\w+)", re.IGNORECASE),
+        re.compile(r"//[^/]+/[\w.-]+/(?:e/)?[je]\.php\?(?:.*&)?MTID=(?P<room>\w+)", re.IGNORECASE),
         re.compile(
-            r"//[^/]+/(?:wbxmjrn|wbxmjs/joinservice|webappng)/sites/[\w.-]+/"
+            r"//[^/]+/(?:wbxmjrn|wbxmjs/joinservice)/sites/[\w.-]+/"
             r"(?:meeting/(?:(?:info|download|register)/)?)?(?P<room>[\w.-]+)"
+        ),
+        # The same pages hold recordings, lists and settings.
+        re.compile(
+            r"//[^/]+/webappng/sites/[\w.-]+/meeting/(?:(?:info|download|register)/)?"
+            r"(?!(?:info|download|register|home|schedule|list)/?(?:[?#]|$))(?P<room>[\w.-]+)"
         ),
     ),
     forms=(
@@ -35,7 +41,9 @@ WEBEX: Final = PlatformSpec(
     ),
     examples={
         "https://acme.webex.com/meet/jane": "jane",
+        "https://acme.webex.com/join/jane": "jane",
         "https://acme.webex.com/acme/j.php?MTID=m0123abc": "m0123abc",
+        "https://acme.webex.com/acme/e.php?MTID=m0123abc": "m0123abc",
         "https://acme.webex.com/wbxmjrn/sites/acme/meeting/0123abc": "0123abc",
         "https://acme.webex.com/webappng/sites/acme/meeting/info/0123abc?MTID=m1": "0123abc",
         "https://acme.webex.com/wbxmjs/joinservice/sites/acme/meeting/download/0123abc": "0123abc",
@@ -55,6 +63,10 @@ WEBEX: Final = PlatformSpec(
         "https://acme.webex.com.evil.example/meet/jane",
         "https://www.webex.com/pricing",
         "https://acme.webex.com/meet/",
+        "https://acme.webex.com/webappng/sites/acme/dashboard",
+        "https://acme.webex.com/webappng/sites/acme/meeting/home",
+        "https://acme.webex.com/webappng/sites/acme/meeting/info/",
+        "https://acme.webex.com/webappng/sites/acme/recording/play/0123abc",
     ),
     capabilities=Capabilities(
         lobby=True,

@@ -17,6 +17,8 @@ MOST_DECODINGS: Final = 3
 _REDIRECTS: Final = (
     ("google.com", "/url", ("q", "url")),
     ("safelinks.protection.outlook.com", "", ("url",)),
+    ("safelinks.protection.office365.us", "", ("url",)),
+    ("linkprotect.cudasvc.com", "/url", ("a",)),
 )
 # Proofpoint's, which are written in ways of their own.
 _DEFENSE_V2: Final = re.compile(
@@ -30,10 +32,12 @@ _DEFENSE_V3: Final = re.compile(
 # and a letter for several of them.
 _STARS: Final = re.compile(r"\*(?:\*([A-Za-z0-9_-]))?")
 _RUNS: Final = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
-_OPENING: Final = "<([\"'\u201c\u2018"
-_CLOSING: Final = ">.,;:!\"'\u201d\u2019"
+_OPENING: Final = "<([{*\"'\u201c\u2018\u00ab\u2039"
+_CLOSING: Final = ">.,;:!*|\"'\u201d\u2019\u00bb\u203a\u2026"
+# Not seen, and copied along.
+_UNSEEN: Final = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060\ufeff]")
 # These may belong to the link, when it opens them itself.
-_BRACKETS: Final = {")": "(", "]": "["}
+_BRACKETS: Final = {")": "(", "]": "[", "}": "{"}
 
 
 def unwrap(text: str) -> str:
@@ -60,7 +64,7 @@ def decoded(text: str) -> str:
 
 
 def _trimmed(text: str) -> str:
-    text = text.strip().lstrip(_OPENING)
+    text = _UNSEEN.sub("", text).strip().lstrip(_OPENING)
     while text:
         last = text[-1]
         opening = _BRACKETS.get(last)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Callable
 from urllib.parse import quote
 
@@ -17,6 +19,7 @@ from core.platforms.registry import (
     parse_platform,
     spec_of,
 )
+from core.platforms.wrapping import unwrap
 from core.settings import Settings
 
 pytestmark = pytest.mark.unit
@@ -33,12 +36,41 @@ def encoded(url: str) -> str:
     return quote(url, safe="")
 
 
+def by_proofpoint_2(url: str) -> str:
+    """Its second form: percent signs are dashes, and slashes underscores."""
+    kept = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.")
+    parts = [
+        chr(byte) if chr(byte) in kept else "_" if byte == ord("/") else f"-{byte:02X}"
+        for byte in url.encode()
+    ]
+    return f"https://urldefense.proofpoint.com/v2/url?u={''.join(parts)}&d=DwMFaQ&c=x"
+
+
+def by_proofpoint_3(url: str) -> str:
+    """Its third form: what is unusual is replaced by asterisks and told at the end."""
+    unusual = re.compile(r"[%+#\[\]]")
+    replaced = base64.urlsafe_b64encode("".join(unusual.findall(url)).encode()).decode()
+    link = unusual.sub("*", url)
+    return f"https://urldefense.com/v3/__{link}__;{replaced.rstrip('=')}!!ACWV5N9M2!INUzIF25-c$ "
+
+
 # How links come in mails and calendars.
 WRAPPINGS: list[Callable[[str], str]] = [
     lambda url: f"  {url} ",
     lambda url: f"<{url}>",
     lambda url: f"({url}).",
     lambda url: f"{url}>",
+    lambda url: f"\u200b{url}\u2060\u200b",
+    lambda url: f"**{url}**",
+    lambda url: f"\u00ab{url}\u00bb\u2026",
+    lambda url: f"{{{url}}},",
+    by_proofpoint_2,
+    by_proofpoint_3,
+    lambda url: by_proofpoint_3(
+        f"https://eur01.safelinks.protection.outlook.com/?url={encoded(url)}&data=05"
+    ),
+    lambda url: f"https://linkprotect.cudasvc.com/url?a={encoded(url)}&c=E,1,x",
+    lambda url: f"https://gcc02.safelinks.protection.office365.us/?url={encoded(url)}&data=05",
     lambda url: encoded(url),
     lambda url: encoded(encoded(encoded(url))),
     lambda url: f"https://www.google.com/url?q={encoded(url)}&sa=D&source=calendar",
@@ -93,6 +125,31 @@ def test_a_redirect_to_nowhere_is_no_meeting() -> None:
     other = quote("https://meet.google.com/abc-defg-hij", safe="")
     assert refused(f"https://google.com.evil.example/url?q={other}")[0] == ("meetingUrl",)
     assert refused(f"https://www.google.com/search?q={other}")[0] == ("meetingUrl",)
+
+
+def test_runs_in_proofpoints_links_are_put_back() -> None:
+    """Two asterisks and a letter stand for as many characters."""
+    link = "https://urldefense.com/v3/__https://meet.jit.si/a**Bc*d__;JSUlJQ!!x!y$"
+    assert unwrap(link) == "https://meet.jit.si/a%%%c%d"
+    link = "https://urldefense.us/v3/__https://meet.jit.si/cs101__;!!x!y$"
+    assert detect(link, context=TEST_KEY).room == "cs101"
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://urldefense.com/v3/__https://meet.jit.si/cs101",
+        "https://urldefense.proofpoint.com/v2/url?d=x",
+        "https://urldefense.com.evil.example/v3/__https://meet.jit.si/cs101__;!!x!y$",
+    ],
+)
+def test_a_damaged_link_of_proofpoint_is_no_meeting(link: str) -> None:
+    assert refused(link)[0] == ("meetingUrl",)
+
+
+def test_a_context_in_braces_stays_whole() -> None:
+    url = "https://teams.microsoft.com/l/meetup-join/19:m@thread.v2/0?context={%22Tid%22:%22t%22}"
+    assert "%7B%22Tid%22%3A%22t%22%7D" in detect(url, context=TEST_KEY).url
 
 
 def test_a_bracket_that_the_link_opens_stays() -> None:
