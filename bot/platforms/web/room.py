@@ -45,7 +45,7 @@ MENU_MS: Final = 1500
 WORDS_SECONDS: Final = 1.5
 WORDS_LOOK_SECONDS: Final = 0.1
 PASSCODE_ERROR: Final = "meeting_inaccessible"
-_SHARED: Final = ("finding.js", "looking.js", "reading.js")
+_SHARED: Final = ("finding.js", "looking.js", "reading.js", "people_words.js")
 _ON: Final[dict[OutputKind, Purpose]] = {
     "audio": "unmute_microphone",
     "image": "start_camera",

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import html
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -145,6 +146,67 @@ async def test_every_text_is_read_as_what_it_means(
                     assert sight.failure.failure is rule.failure
                     assert said in sight.failure.message
     assert checked >= 20
+
+
+# How pages write the same words: spaces that do not break, marks in them that are not seen, any
+# apostrophe, and what frameworks make of brackets.
+SPELLINGS: list[Callable[[str], str]] = [
+    lambda text: text.replace(" ", "\u00a0"),
+    lambda text: text.replace(" ", " \u200b").replace("ee", "e\u00ade"),
+    lambda text: text.replace("'", "\u2032").replace("...", "\u2026"),
+    lambda text: text.replace("'", "\uff07").title(),
+]
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("platform", REPLICAS, ids=IDS)
+async def test_spelling_changes_no_meaning(visits: Visits, platform: ReplicaPlatform) -> None:
+    """FC-08."""
+    visitor = await visits.make(platform, Scenario(screen="unknown", api=False))
+    await visitor.room.open()
+    for rule in load_anchors(platform.slug).rules:
+        if rule.state is PageState.PASSCODE_REQUIRED:
+            continue
+        for text in rule.text:
+            for spelled in {spell(text) for spell in SPELLINGS} - {text}:
+                sight = await shows(visitor, rule, spelled)
+                assert sight.view is VIEWS[rule.state], (rule.state, spelled)
+
+
+@pytest.mark.browser
+async def test_a_code_that_the_page_writes_in_parts_is_read(visits: Visits) -> None:
+    """FC-08: React puts a value and the text around it side by side."""
+    zoom = next(platform for platform in REPLICAS if platform.slug == "zoom")
+    visitor = await visits.make(zoom, Scenario(screen="unknown", api=False))
+    await visitor.room.open()
+    await visitor.page.evaluate(
+        """() => {
+          const line = document.createElement('p');
+          line.append('Joining failed (', '3,', '009', ')');
+          document.body.replaceChildren(line);
+        }"""
+    )
+    failure = (await visitor.room.look()).failure
+    assert failure is not None
+    assert failure.failure is FailureCode.REMOVED_FROM_MEETING
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("slug", "text"),
+    [
+        ("zoom", "Ada Park has been removed from the meeting"),
+        ("zoom", "Ada Park was removed from the meeting by the host"),
+        ("teams", "Ada Park was removed from the meeting"),
+    ],
+)
+async def test_somebody_elses_removal_is_not_the_bots(visits: Visits, slug: str, text: str) -> None:
+    platform = next(platform for platform in REPLICAS if platform.slug == slug)
+    visitor = await visits.make(platform, Scenario(screen="unknown", api=False))
+    await visitor.room.open()
+    rule = load_anchors(slug).rules[0]
+    assert (await shows(visitor, rule, text)).view is View.LOADING
 
 
 @pytest.mark.browser

@@ -148,8 +148,12 @@ const screens = {
     screen.append(element('p', {}, 'Incorrect password'));
     return screen;
   },
-  waiting_for_host: () =>
-    dialog('Waiting for an authenticated user...', 'The conference has not yet started because no moderators have yet arrived. If you are one, please log in.'),
+  waiting_for_host: () => {
+    client.fail('conference.authenticationRequired');
+    const text =
+      "The conference has not yet started because no moderators have yet arrived. If you'd like to become a moderator please log-in. Otherwise, please wait.";
+    return dialog('Waiting for a moderator...', text, element('button', {}, 'Log-in'));
+  },
   denied: () => {
     client.state['features/lobby'].knocking = false;
     client.fail('conference.connectionError.accessDenied');
@@ -171,7 +175,7 @@ const screens = {
   },
   not_found: () => element('div', {}, element('h1', {}, '404 Page not found')),
   sign_in: () => {
-    client.fail('conference.authenticationRequired');
+    client.state['features/base/connection'].error = { name: 'connection.passwordRequired' };
     return dialog('Authentication required', 'Please log in to join.');
   },
   lost: () => {

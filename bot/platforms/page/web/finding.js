@@ -30,9 +30,14 @@ function webVisible(element) {
   return element.checkVisibility({ visibilityProperty: true });
 }
 
-/** Texts are compared without case, line breaks and the shape of apostrophes. @param {string} text */
+/** Characters that are not seen: where a word may be parted, and where it may not. */
+const WEB_UNSEEN = /[\u00ad\u200b-\u200f\u2060\ufeff]/g;
+const WEB_APOSTROPHES = /[\u2018\u2019\u201b\u02b9\u02bc\u2032\u00b4`\uff07]/g;
+
+/** Texts are compared without case, line breaks and the shape of apostrophes and dots. @param {string} text */
 function webPlain(text) {
-  return text.replace(/[\u2018\u2019\u02bc]/g, "'").replace(/\s+/g, ' ').trim().toLowerCase();
+  const plain = text.replace(WEB_UNSEEN, '').replace(WEB_APOSTROPHES, "'").replace(/\u2026/g, '...');
+  return plain.replace(/\s+/g, ' ').trim().toLowerCase();
 }
 
 /** @param {Element} element */

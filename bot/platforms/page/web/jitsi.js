@@ -5,6 +5,9 @@
 {
   const page = /** @type {any} */ (window);
   const MOST_EVENTS = 20;
+  const PASSWORD = 'error:conference.passwordRequired';
+  /** The client waits and asks again every few seconds. */
+  const MODERATOR = 'error:conference.authenticationRequired';
   /** What the conference has said. @type {Set<string>} */
   const said = new Set();
   /** Conferences that we listen to. @type {WeakSet<object>} */
@@ -55,9 +58,11 @@
     const failed = stored('base/connection').error;
     for (const one of [nameOf(error), nameOf(failed)]) if (one) signals.push(`error:${one}`);
     if (joined()) signals.push('joined');
-    if (stored('lobby').knocking) signals.push('knocking');
-    // It was asked for one and has been let in since.
-    return joined() ? signals.filter((one) => one !== 'error:conference.passwordRequired') : signals;
+    const { knocking } = stored('lobby');
+    if (knocking) signals.push('knocking');
+    // What it was asked for, or had to wait for, before it was let in, or at least to the door.
+    const past = joined() ? [PASSWORD, MODERATOR] : knocking ? [MODERATOR] : [];
+    return signals.filter((one) => !past.includes(one));
   };
 
   webPlatform.shape = () => {
@@ -71,13 +76,13 @@
     const members = safely(() => conference().listMembers());
     if (!Array.isArray(members)) return null;
     const local = stored('base/participants').local;
-    const own = { platformId: ownId(), displayName: String(local?.name ?? ''), isSelf: true };
+    const own = { platformId: ownId(), displayName: String(local?.name ?? '').slice(0, 1000), isSelf: true };
     const people = [{ ...own, isHost: local?.role === 'moderator', muted: true }];
     for (const member of members) {
       if (safely(() => member.isHidden())) continue;
       people.push({
         platformId: String(member.getId()),
-        displayName: String(member.getDisplayName() ?? ''),
+        displayName: String(member.getDisplayName() ?? '').slice(0, 1000),
         isSelf: false,
         isHost: safely(() => member.getRole()) === 'moderator',
         muted: safely(() => member.isAudioMuted()) ?? false,
@@ -126,6 +131,7 @@
     const { messages } = stored('chat');
     if (!Array.isArray(messages)) return null;
     return messages
+      .slice(-WEB_MOST_MESSAGES)
       .filter(({ messageType }) => messageType !== 'error')
       .map((message) => {
         const own = message.messageType === 'local';

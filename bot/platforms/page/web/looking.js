@@ -46,7 +46,9 @@ function webWords(root) {
   const read = (node) => {
     if (node.nodeType === Node.TEXT_NODE) {
       const text = node.nodeValue ?? '';
-      if (text.trim()) words.push(text);
+      // Frameworks make one word of several: "(", "3,001" and ")".
+      if (node.previousSibling?.nodeType === Node.TEXT_NODE) words.push((words.pop() ?? '') + text);
+      else words.push(text);
     } else if (webIsRead(node)) {
       node.childNodes.forEach(read);
     }
@@ -61,6 +63,24 @@ class WebReading {
     this.signals = webPlatform.signals();
     /** @type {Map<string, string>} */
     this.words = new Map();
+    /** Whether the room is shown; null until a rule asks. @type {boolean | null} */
+    this.room = null;
+  }
+
+  /** @param {string} text as the file has it @param {readonly string[]} within */
+  says(text, within) {
+    const words = this.in(within);
+    const wanted = webPlain(text);
+    return words.includes(wanted) && !(webIsPeoples(wanted, words) && this.inRoom());
+  }
+
+  inRoom() {
+    if (this.room === null) {
+      // Its own texts may be people's, too.
+      this.room = false;
+      this.room = WEB.rules.some((rule) => rule.state === 'admitted' && webFits(rule, this) !== '');
+    }
+    return this.room;
   }
 
   /** @param {readonly string[]} within */
@@ -89,11 +109,8 @@ function webFits(signs, reading) {
   if (signs.unless.length > 0 && webFind(signs.unless)) return '';
   if (signs.unless_text.some((text) => reading.in(signs.within).includes(webPlain(text)))) return '';
   // The words first: they are what people read in the failure's detail (FC-02).
-  if (signs.text.length > 0) {
-    const words = reading.in(signs.within);
-    const said = signs.text.find((text) => words.includes(webPlain(text)));
-    if (said) return webSentence(said);
-  }
+  const text = signs.text.find((one) => reading.says(one, signs.within));
+  if (text) return webSentence(text);
   for (const wanted of signs.signal) {
     const prefix = wanted.endsWith('*') ? wanted.slice(0, -1) : null;
     const said = reading.signals.find((one) =>

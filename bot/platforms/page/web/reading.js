@@ -1,5 +1,8 @@
 /** People, chat and captions out of the page's own lists, by the platform's file. */
 
+/** So many of the newest are looked at: those before them were told. */
+const WEB_MOST_MESSAGES = 1_000;
+
 /** Rows get an id of ours where the page has none. @type {WeakMap<Element, string>} */
 const webRowIds = new WeakMap();
 let webRowCount = 0;
@@ -64,7 +67,7 @@ function webReadChat() {
   const list = WEB.chat;
   if (!list) return null;
   let sender = '';
-  return webRows(list).map((row) => {
+  return webRows(list).slice(-WEB_MOST_MESSAGES).map((row) => {
     sender = webValue(row, list.fields.name) || sender;
     const at = Date.parse(webValue(row, list.fields.at) ?? '');
     return {

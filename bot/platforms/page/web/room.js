@@ -181,15 +181,17 @@ if (window !== window.top) {
     webAttempt(() => {
       const participants = webPlatform.roster() ?? webReadRoster();
       const leftLateMs = webPlatform.leftLateMs();
-      if (participants) webTell('roster', 'roster', { participants, leftLateMs });
+      if (participants && webTell('roster', 'roster', { participants, leftLateMs })) {
+        for (const { displayName } of /** @type {any[]} */ (participants)) webPeopleSay(displayName);
+      }
     });
     webAttempt(() => webPlatform.tell?.(webTell));
     webObserveTracks();
     webAttempt(webObserveSpeaking);
     webAttempt(webWatchFrames);
     webAttempt(() => {
-      for (const message of webPlatform.chat() ?? webReadChat() ?? []) {
-        webTell(`chat ${/** @type {any} */ (message).messageId}`, 'chat', message);
+      for (const message of /** @type {any[]} */ (webPlatform.chat() ?? webReadChat() ?? [])) {
+        if (webTell(`chat ${message.messageId}`, 'chat', message)) webPeopleSay(message.text);
       }
     });
     webAttempt(() => {

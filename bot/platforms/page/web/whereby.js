@@ -26,7 +26,8 @@
 
   /** @param {any} client */
   const keep = (client) => {
-    if (typeof client?.id !== 'string' || clients.size >= MOST_CLIENTS) return;
+    if (typeof client?.id !== 'string') return;
+    if (!clients.has(client.id) && clients.size >= MOST_CLIENTS) return;
     clients.set(client.id, {
       id: client.id,
       name: String(client.displayName ?? ''),
@@ -50,7 +51,12 @@
         return;
       }
       self = String(body.selfId ?? body.client?.id ?? '');
+      // After a lost connection everybody is told anew: whoever is missing has left meanwhile.
+      clients.clear();
+      screens.clear();
       for (const client of body.room?.clients ?? []) keep(client);
+      // What kept the bot out before, such as a lock that somebody has opened for it, is over.
+      said.clear();
       joined = true;
       knocking = false;
     },
@@ -69,7 +75,11 @@
       change(clientId, (client) => client.streams.push(String(streamId)));
     },
     screenshare_stopped: ({ streamId }) => screens.delete(String(streamId)),
-    room_knocked: () => (knocking = true),
+    room_knocked: () => {
+      // Where one can knock, the lock is a door.
+      said.delete('error:room_locked');
+      knocking = true;
+    },
     knock_handled: ({ resolution }) => {
       knocking = false;
       if (resolution === 'rejected') said.add('event:knock_rejected');
