@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 # The page tells of changes at once; this is for pages that do not.
 LOOK_SECONDS: Final = 0.4
+# A page that goes from one screen to the next and back is given so many times a step's time.
+MOST_STEPS: Final = 4
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Joiner:
         asked = False
         in_lobby = False
         view: View | None = None
-        since = self._clock.monotonic()
+        since = outside_since = self._clock.monotonic()
         while True:
             self._view_changed.clear()
             sight = await room.look()
@@ -80,6 +82,8 @@ class Joiner:
                 await self._step_in(room, asked=asked)
                 return
             if sight.view is View.LOBBY:
+                # From here on the entry clock counts.
+                outside_since = self._clock.monotonic()
                 self._arrive()
                 if not in_lobby:
                     in_lobby = True
@@ -89,12 +93,19 @@ class Joiner:
                 await self._ask(room)
                 asked = True
                 continue
-            elif self._clock.monotonic() - since > self._limits.step_seconds:
-                raise UnknownScreen(
-                    f"The page stayed at {sight.view} for {self._limits.step_seconds:g} s"
-                    f"{_quoted(sight)}."
-                )
+            else:
+                self._check_step(sight, since, outside_since)
             await wait_for_change(self._view_changed, LOOK_SECONDS)
+
+    def _check_step(self, sight: Sight, since: float, outside_since: float) -> None:
+        now, limit = self._clock.monotonic(), self._limits.step_seconds
+        if now - since > limit:
+            raise UnknownScreen(f"The page stayed at {sight.view} for {limit:g} s{_quoted(sight)}.")
+        if now - outside_since > MOST_STEPS * limit:
+            raise UnknownScreen(
+                f"The page went from screen to screen for {MOST_STEPS * limit:g} s and led to no "
+                f"room, at last at {sight.view}{_quoted(sight)}."
+            )
 
     async def _ask(self, room: Room) -> None:
         try:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from playwright.async_api import Error
 
 from bot.auto_leave import evaluate_auto_leave
-from bot.browser.bridge import Bridge
+from bot.browser.bridge import Bridge, PageError
 from bot.capture.recorder import Recorder
 from bot.endings import Ending, Lost
 from bot.hearing import Commands
@@ -23,7 +23,18 @@ from bot.racing import any_set, first_of
 from bot.reporting import Reporter
 from bot.verbs import Performer
 from core.clock import Clock
-from core.errors import BotFault, LobbyTimeout, MeetingError, NetworkLoss, RemovedFromMeeting
+from core.errors import (
+    AuthFailure,
+    BotFault,
+    HostDenied,
+    LobbyTimeout,
+    MeetingError,
+    NetworkLoss,
+    RecordingDisabled,
+    RemovedFromMeeting,
+    RoomUnreachable,
+    WaitingForHost,
+)
 from core.jobs.failures import ExitReason
 from core.jobs.lifecycle import Event, RecordingState
 from core.jobs.spec import JobSpec
@@ -107,7 +118,7 @@ class Stay:
         else:
             parts.observer.recording_starts()
             await parts.recorder.start(self._gap)
-        with suppress(Error):
+        with suppress(Error, PageError):
             # Without these there is less to observe and more to pay; the recording goes on.
             await room.settle_in()
             if parts.spec.recording.video == "off" and room.capabilities.stop_incoming_video:
@@ -141,10 +152,10 @@ class Stay:
         while True:
             changed.clear()
             sight = await self._room.look()
-            if sight.view is View.OVER and not _is_lost(sight):
-                return _ending_of(sight)
+            if ending := ending_of(sight):
+                return ending
             now = clock.monotonic()
-            lost_since = (lost_since or now) if _is_lost(sight) else None
+            lost_since = None if sight.view is View.IN_ROOM else (lost_since or now)
             if lost_since is not None:
                 gave_up = sight.view is View.OVER
                 if gave_up or now - lost_since >= patience:
@@ -192,13 +203,23 @@ async def _until_any(*events: asyncio.Event) -> str:
     return "a fault of our own"
 
 
-def _is_lost(sight: Sight) -> bool:
-    if sight.view is View.OVER:
-        return isinstance(sight.failure, NetworkLoss)
-    return sight.view is not View.IN_ROOM
+def ending_of(sight: Sight) -> Ending | None:
+    """How a stay ends that its page says is over; None while it goes on, or may go on elsewhere.
 
-
-def _ending_of(sight: Sight) -> Ending:
-    if isinstance(sight.failure, RemovedFromMeeting):
-        return Ending(ExitReason.KICKED, sight.failure, cancelled=False)
-    return Ending(ExitReason.CALL_ENDED, None, cancelled=False)
+    A page that wants a login in the middle of a call, or has lost its server, says nothing about
+    the call: another page may still get in.
+    """
+    if sight.view is not View.OVER:
+        return None
+    match sight.failure:
+        case NetworkLoss() | RoomUnreachable() | AuthFailure() | LobbyTimeout() | WaitingForHost():
+            return None
+        case RemovedFromMeeting() as failure:
+            return Ending(ExitReason.KICKED, failure, cancelled=False)
+        case HostDenied(message=message):
+            # Out of the room into the lobby, and not let in again.
+            return Ending(ExitReason.KICKED, RemovedFromMeeting(message), cancelled=False)
+        case RecordingDisabled() | BotFault() as failure:
+            return Ending(ExitReason.ERROR, failure, cancelled=False)
+        case _:
+            return Ending(ExitReason.CALL_ENDED, None, cancelled=False)

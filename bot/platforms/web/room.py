@@ -24,6 +24,7 @@ from core.errors import (
     AuthFailure,
     BadInput,
     MeetingError,
+    NetworkLoss,
     NotFound,
     RoomLocked,
     SignedOut,
@@ -86,6 +87,8 @@ class WebRoom(PutsOut):
         self._devices = Devices(OutputMedia(context.bridge), self._switch)
         self._entry: Entry | None = None
         self._asked_in: str | None = None
+        # The document in which the bot is in the room.
+        self._inside: str | None = None
         self._asks = 0
         self._passcode_at: float | None = None
         self._seen: WebSight | None = None
@@ -132,6 +135,12 @@ class WebRoom(PutsOut):
         if seen.state is PageState.PASSCODE_REQUIRED:
             return await self._passcode(seen)
         view = VIEWS[seen.state]
+        if view is View.IN_ROOM and self._inside is None:
+            self._inside = seen.doc
+        if self._is_anew(view, seen):
+            # What was recorded of the old document has ended, its panels are closed: it is one more
+            # page that lost the room (FC-09).
+            return _over(NetworkLoss(f"{self._spec.title} loaded its page anew in the call."))
         if view is View.PREJOIN:
             await self._ask_after_reload(seen)
         if rule and view is View.OVER:
@@ -141,7 +150,12 @@ class WebRoom(PutsOut):
         return Sight(view, seen.evidence, failure, waits)
 
     async def settle_in(self) -> None:
-        anchor = await self._call("web.captions")
+        anchor = ""
+        try:
+            anchor = await self._call("web.captions")
+        except PageError as error:
+            # A way to them that fails leaves the panels to be opened all the same.
+            log.warning("%s: captions could not be switched on: %s", self._spec.slug, error)
         if anchor:
             self._note("captions_on", anchor)
         else:
@@ -229,6 +243,13 @@ class WebRoom(PutsOut):
         if rule.retry and code is FailureCode.HOST_DENIED_ADMISSION:
             return RoomLocked(message, rule.error)
         return ERRORS[code](message, rule.error)
+
+    def _is_anew(self, view: View, seen: WebSight) -> bool:
+        """Whether another document than that of the room is on the way in; one that shows an end,
+        or nothing known yet, is told as it is."""
+        if self._inside is None or seen.doc == self._inside:
+            return False
+        return view not in {View.OVER, View.LOADING}
 
     async def _ask_after_reload(self, seen: WebSight) -> None:
         if self._entry is None or seen.doc == self._asked_in or self._asks >= MOST_ASKS:

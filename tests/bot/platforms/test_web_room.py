@@ -7,12 +7,13 @@ from typing import Any, cast
 
 import pytest
 
-from bot.browser.bridge import Bridge
+from bot.browser.bridge import Bridge, PageError
 from bot.platforms.driver import DriverContext
 from bot.platforms.room import View
 from bot.platforms.web import room as web_room
 from bot.platforms.web.anchors import load_anchors
 from bot.platforms.web.room import WebRoom
+from core.errors import MeetingEnded, NetworkLoss
 from core.platforms.registry import spec_of
 from tests.support.clock import ManualClock
 
@@ -81,3 +82,55 @@ async def test_words_that_are_there_are_not_waited_for() -> None:
     page = Page(look(WORDS))
     assert (await room_of(page).look()).failure is not None
     assert page.looked == 1
+
+
+def number(state: str) -> int:
+    return next(place for place, rule in enumerate(JITSI.rules) if rule.state == state)
+
+
+def shown(state: str, doc: str) -> dict[str, Any]:
+    rule = -1 if state == "unknown" else number(state)
+    return {**look("words", rule, state), "doc": doc}
+
+
+@pytest.mark.parametrize("state", ["prejoin", "lobby", "admitted"])
+async def test_a_page_that_loads_itself_anew_in_the_call_has_lost_the_room(state: str) -> None:
+    """FC-09: the recording of its tab and its tracks went with the old document."""
+    page = Page(shown("admitted", "a"), shown("unknown", "b"), shown(state, "b"))
+    room = room_of(page)
+    assert (await room.look()).view is View.IN_ROOM
+    assert (await room.look()).view is View.LOADING
+    sight = await room.look()
+    assert sight.view is View.OVER
+    assert isinstance(sight.failure, NetworkLoss)
+
+
+async def test_a_new_page_that_tells_of_the_end_is_believed() -> None:
+    """Clients lead from the room to a page of thanks."""
+    page = Page(shown("admitted", "a"), shown("ended", "b"))
+    room = room_of(page)
+    assert (await room.look()).view is View.IN_ROOM
+    assert isinstance((await room.look()).failure, MeetingEnded)
+
+
+async def test_a_reload_on_the_way_in_loses_nothing() -> None:
+    page = Page(shown("lobby", "a"), shown("admitted", "b"), shown("admitted", "b"))
+    room = room_of(page)
+    assert (await room.look()).view is View.LOBBY
+    assert (await room.look()).view is View.IN_ROOM
+    assert (await room.look()).view is View.IN_ROOM
+
+
+async def test_captions_that_fail_leave_the_panels_to_be_opened() -> None:
+    """PL-07: whatever a page's own way to captions throws."""
+
+    def fail(_: Mapping[str, Any]) -> Any:
+        raise PageError("toggleSubtitles is broken")
+
+    pressed: list[object] = []
+    page = Page(shown("admitted", "a"))
+    page.bridge.serve(
+        {"web.captions": fail, "web.press": lambda args: pressed.append(args["purpose"]) or ""}
+    )
+    await room_of(page).settle_in()
+    assert pressed == ["people_open", "chat_open"]
