@@ -25,7 +25,7 @@ TIMEOUT_SECONDS = 8.0
 MAX_DOM_CHARS: Final = 2_000_000
 MAX_PICTURE_BYTES: Final = 5_000_000
 MOST_FRAMES: Final = 3
-# So many screens of one attempt; the first ones say most.
+# So many screens of one attempt, at the door and in the room each; the first ones say most.
 MOST_SCREENS: Final = 6
 # Frames that say less are advertisements' and guards'.
 SHORTEST_FRAME: Final = 500

@@ -195,6 +195,11 @@ class MeetingSession:
             await self._reporter.moved(Event.RETRYING)
         try:
             await first_of(self._until_withdrawn(), self._visit.enter(self._joiner))
+        except JobCancelled:
+            # Nobody looks at the page any more: what it shows of the bot's going decides nothing.
+            await self._visit.leave()
+            await self._commands.settle("The bot has left the door.")
+            raise
         except BaseException:
             await self._visit.leave()
             raise
@@ -279,8 +284,6 @@ class MeetingSession:
         await any_set(self._reporter.stale, self._commands.asked_to_go)
         if self._reporter.stale.is_set():
             raise StaleAttempt("Another attempt holds the job.")
-        await self._visit.leave()
-        await self._commands.settle("The bot has left the door.")
         raise JobCancelled("The job was cancelled before the bot was in the room.")
 
     # --- coming back ---------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
@@ -61,7 +62,8 @@ class Visit:
         self._launching: asyncio.Task[None] | None = None
         # Its page was loaded ahead of the meeting.
         self._door: Room | None = None
-        self._screens = 0
+        # By when it was: trouble at the door leaves room for what ends the stay.
+        self._screens: Counter[str] = Counter()
 
     def make_ready(self, *, early: bool) -> None:
         """Start the browser in the background: it takes a second.
@@ -117,11 +119,11 @@ class Visit:
         shows = page is not None and page.url.startswith(("http://", "https://"))
         if page is None or not shows or chromium is None or not chromium.alive:
             return ()
-        if chromium.crashed.is_set() or self._screens >= MOST_SCREENS:
+        if chromium.crashed.is_set() or self._screens[when] >= MOST_SCREENS:
             return ()
-        self._screens += 1
+        self._screens[when] += 1
         folder = evidence_folder(self._settings.work_dir / self._spec.job_id)
-        name = f"{when}-{self._spec.fence}-{self._screens}"
+        name = f"{when}-{self._spec.fence}-{self._screens[when]}"
         password = self._spec.meeting_password
         secrets = {password.get_secret_value()} if password is not None else set()
         secrets |= secrets_in((self._spec.meeting_url, self._spec.room_url))

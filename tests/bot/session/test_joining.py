@@ -12,6 +12,8 @@ import pytest
 from playwright.async_api import Page
 
 from bot.control import Outcome, Verb
+from bot.joining import LOOK_SECONDS
+from bot.platforms.room import View
 from bot.session import MeetingSession
 from bot.visit import Visit
 from core.clock import SystemClock
@@ -299,6 +301,36 @@ async def test_a_cancelled_job_leaves_the_door(senders: Senders, client: Sandbox
         await until(client, sent, lambda view: not view.lobby, seconds=3)
     assert sent.channel.settled[command][0] is Outcome.DONE
     assert sent.channel.events == [Event.BOT_STARTED, Event.LOBBY_SHOWN]
+
+
+async def test_what_a_page_shows_of_a_withdrawn_bot_is_no_failure(
+    senders: Senders, client: SandboxClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LC-12: a page tells a guest who leaves its lobby that it has left, or is slow to go."""
+    sent = await senders.send(LOBBY)
+    async with sent.session as session:
+        joining = asyncio.create_task(session.join())
+        await sent.channel.until(lambda channel: Event.LOBBY_SHOWN in channel.events)
+        view = await until(client, sent, lambda view: bool(view.lobby))
+        leave = session._visit.leave
+
+        async def refused_on_the_way_out() -> None:
+            assert sent.room is not None
+            await client.host(sent.room.room_id, HostAction.DENY, view.lobby[0].participant_id)
+            await until(client, sent, lambda view: not view.lobby)
+            room = session._room
+            while room is not None and (await room.look()).view is not View.OVER:
+                await asyncio.sleep(0.05)
+            # Longer than whoever looked at the page would need to see it.
+            await asyncio.sleep(2 * LOOK_SECONDS)
+            await leave()
+
+        monkeypatch.setattr(session._visit, "leave", refused_on_the_way_out)
+        command = await sent.channel.issue(Verb.CANCEL)
+        with pytest.raises(JobCancelled):
+            await joining
+        monkeypatch.undo()
+    assert sent.channel.settled[command][0] is Outcome.DONE
 
 
 async def test_another_attempt_starts_afresh_after_the_lobby(
