@@ -102,7 +102,8 @@ async def standing_of(page: Page, provider: Provider) -> Check:
     """
     probe = PROBES[provider]
     answer = await page.goto(probe.page, wait_until="domcontentloaded", timeout=PAGE_SECONDS * 1000)
-    if answer is not None and answer.status >= 500:
+    if answer is not None and answer.status >= (500 if _wants_login(page.url, probe) else 400):
+        # Away, or it takes our visits for too many: that says nothing about the account.
         return Check(Standing.UNKNOWN, _place(page))
     with suppress(PageTimeout):
         await page.wait_for_url(

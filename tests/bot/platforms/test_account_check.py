@@ -78,13 +78,16 @@ async def test_a_provider_that_asks_to_log_in_has_ended_the_session(
     assert not [one for one in found if "secret" in one.led_to or one.state is not None]
 
 
+@pytest.mark.parametrize("status", [503, 429, 403])
 async def test_a_provider_that_is_away_says_nothing_of_the_account(
-    replica_browser: Browser,
+    replica_browser: Browser, status: int
 ) -> None:
+    """PL-24: nor does one that takes our visits for too many; what we have of it stays."""
     context = await replica_browser.new_context()
     try:
-        await context.route("**/*", lambda route: route.fulfill(status=503, body="Back soon"))
+        await context.route("**/*", lambda route: route.fulfill(status=status, body="Back soon"))
         found = await standing_of(await context.new_page(), Provider.ZOOM)
     finally:
         await context.close()
     assert found.standing is Standing.UNKNOWN
+    assert found.state is None

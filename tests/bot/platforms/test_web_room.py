@@ -127,10 +127,12 @@ async def test_captions_that_fail_leave_the_panels_to_be_opened() -> None:
     def fail(_: Mapping[str, Any]) -> Any:
         raise PageError("toggleSubtitles is broken")
 
+    def press(args: Mapping[str, Any]) -> str:
+        pressed.append(args["purpose"])
+        return ""
+
     pressed: list[object] = []
     page = Page(shown("admitted", "a"))
-    page.bridge.serve(
-        {"web.captions": fail, "web.press": lambda args: pressed.append(args["purpose"]) or ""}
-    )
+    page.bridge.serve({"web.captions": fail, "web.press": press})
     await room_of(page).settle_in()
     assert pressed == ["people_open", "chat_open"]
