@@ -17,6 +17,7 @@ from core.errors import BadInput, Issue
 from core.invites import limits
 from core.invites.refusals import unreadable, unsupported
 from core.invites.screening import Screen
+from core.texts import plain_text
 
 # What icalendar raises for texts that are none; it has no class of its own for them.
 PARSER_ERRORS: Final = (
@@ -184,13 +185,26 @@ def _check(event: Component) -> None:
         if not isinstance(moment, date):
             raise unreadable("an event has no proper time")
         if isinstance(moment, datetime) and moment.tzinfo is None:
-            raise unreadable("a time names a time zone that nobody knows")
+            raise unreadable(
+                f"a time names a time zone that nobody knows ({_zone_of(event)}), and the calendar "
+                "does not say what it is; choose a city's in your calendar"
+            )
         if not 1971 <= moment.year <= 2200:
             raise unsupported("it is too far from today")
     if length < timedelta(0):
         raise unreadable("an event ends before it begins")
     if length > LONGEST_MEETING:
         raise unsupported(f"an event takes more than {LONGEST_MEETING.days} days")
+
+
+def _zone_of(event: Component) -> str:
+    """The zone that a time without one names."""
+    names = (
+        getattr(event.get(name), "params", {}).get("TZID")
+        for name in ("DTSTART", "DTEND", "RECURRENCE-ID")
+        if getattr(getattr(event.get(name), "dt", None), "tzinfo", None) is None
+    )
+    return plain_text(str(next(filter(None, names), "without a name")), 100)
 
 
 def duration_of(event: Component) -> timedelta:
