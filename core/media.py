@@ -6,10 +6,14 @@ import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import ffmpeg
 
 from core.errors import MeetbotError
+
+# As ffmpeg calls them. WebM is a part of Matroska.
+Container = Literal["webm", "matroska"]
 
 
 class FfmpegMissing(MeetbotError):
@@ -61,13 +65,15 @@ def run_ffmpeg(stream: ffmpeg.nodes.OutputStream, timeout_seconds: float) -> byt
     return done.stdout
 
 
-def remux(source: Path, target: Path, timeout_seconds: float = 120) -> None:
-    """Copy the streams of a possibly truncated WebM into one with duration and cues.
+def remux(
+    source: Path, target: Path, container: Container = "webm", timeout_seconds: float = 120
+) -> None:
+    """Copy the streams of a possibly truncated file into one with duration and cues.
 
     The picture comes first: a MediaRecorder numbers its tracks by what arrives first.
     """
     media = ffmpeg.input(str(source))
     stream = ffmpeg.output(
-        media["v"], media["a?"], str(target), c="copy", format="webm", cues_to_front=1
+        media["v"], media["a?"], str(target), c="copy", format=container, cues_to_front=1
     )
     run_ffmpeg(stream, timeout_seconds)

@@ -1,16 +1,17 @@
-"""Shared screens and cameras: encoded frames of claimed tracks, each into WebM files."""
+"""Shared screens and cameras: encoded frames of claimed tracks, each into files of its own."""
 
 from __future__ import annotations
 
 import logging
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Literal
 
 from bot.capture.attribution import Owners, TrackAssignment
 from bot.capture.frames import Frame
 from bot.capture.pauses import Pauses
-from bot.capture.video_file import VIDEO_CODECS, VideoFile, VideoTrackClock
+from bot.capture.video_file import SUFFIXES, Unplayable, VideoFile, VideoTrackClock
 from bot.recording.journal import JournalWriter
 from core.jobs.spec import VideoChoice
 from core.recordings.journal import StreamOpened
@@ -123,8 +124,8 @@ class VideoRecorder:
         self, track: _Track, assignment: TrackAssignment, frame: Frame, at_ms: float
     ) -> None:
         start_ms = at_ms - self._t0_ms
-        if frame.codec not in VIDEO_CODECS:
-            self._refuse(track, frame)
+        if frame.codec not in SUFFIXES:
+            self._refuse(track, f"Video in {frame.codec} is not recorded")
             return
         if self._left_out(track, frame, at_ms):
             return
@@ -135,7 +136,11 @@ class VideoRecorder:
             if not frame.key or start_ms < 0:
                 return
             track.owner = assignment.participant_id
-            track.file = self._open(assignment, frame, start_ms)
+            try:
+                track.file = self._open(assignment, frame, start_ms)
+            except Unplayable:
+                self._refuse(track, f"A key frame in {frame.codec} begins nothing; the next may")
+                return
         elif at_ms <= track.last_at_ms:
             return
         track.last_at_ms = at_ms
@@ -148,18 +153,19 @@ class VideoRecorder:
         return track.broken
 
     def _open(self, assignment: TrackAssignment, frame: Frame, start_ms: float) -> VideoFile:
-        self._files += 1
         screen = assignment.source == "screen"
         kind: Literal["screenshare", "participant-video"] = (
             "screenshare" if screen else "participant-video"
         )
         opened = StreamOpened(
-            stream=f"{kind}.{assignment.participant_id}.{self._files}.webm",
+            stream=f"{kind}.{assignment.participant_id}.{self._files + 1}{SUFFIXES[frame.codec]}",
             kind=kind,
             participant_id=assignment.participant_id,
             start_ms=round(start_ms),
         )
-        return VideoFile(self._journal.open_stream(opened), frame, start_ms)
+        file = VideoFile(partial(self._journal.open_stream, opened), frame, start_ms)
+        self._files += 1
+        return file
 
     def _close_file(self, track: _Track) -> None:
         if track.file is not None:
@@ -167,7 +173,7 @@ class VideoRecorder:
             self._journal.describe(track.file.stream, round(track.file.end_ms))
             track.file = None
 
-    def _refuse(self, track: _Track, frame: Frame) -> None:
+    def _refuse(self, track: _Track, why: str) -> None:
         if not track.refused:
             track.refused = True
-            _log.warning("Video in %s cannot be passed through to WebM; not recorded", frame.codec)
+            _log.warning("%s.", why)

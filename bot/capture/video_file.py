@@ -1,25 +1,38 @@
-"""Video frames of one track, passed through to WebM without encoding them again.
+"""Video frames of one track, passed through to WebM or Matroska without encoding them again.
 
-A file starts at a key frame and keeps its codec; a change of resolution is legal inside VP8 and
-VP9 and comes with a key frame, at which the muxer starts a new cluster. The muxer's output is a
-live stream (clusters of about a second, no seeking back), so a killed process leaves a file that
-plays up to its last block.
+WebM may hold no H264, so that goes into Matroska, of which WebM is a part. A file starts at a key
+frame and keeps its codec; a change of resolution is legal inside all of them and comes with a key
+frame, at which the muxer starts a new cluster. The muxer's output is a live stream (clusters of
+about a second, no seeking back), so a killed process leaves a file that plays up to its last block.
 """
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Final
 
 import av
+from av.container.output import OutputContainer
 from av.packet import Packet as AvPacket
+from av.stream import Stream
 
-from bot.capture.frames import Frame
+from bot.capture.frames import Codec, Frame
 from bot.capture.rtp import OffsetEstimator, Unwrapper
 from bot.recording.journal import StreamFile
 
-VIDEO_CODECS: Final = ("vp8", "vp9")
+# How files of a codec end.
+SUFFIXES: Final[Mapping[Codec, str]] = {
+    "vp8": ".webm",
+    "vp9": ".webm",
+    "av1": ".webm",
+    "h264": ".mkv",
+}
+_FORMATS: Final = {".webm": "webm", ".mkv": "matroska"}
+# Containers keep apart what these say once: the format that their bare frames are read as, and
+# what RTP leaves out before them.
+_BARE: Final[Mapping[Codec, tuple[str, bytes]]] = {"h264": ("h264", b""), "av1": ("obu", b"\x12\0")}
 _CLOCK_KHZ: Final = 90
 # Further off than this, video is placed anew by the clock of the meeting.
 _TOLERANCE_MS: Final = 100.0
@@ -61,22 +74,29 @@ class VideoTrackClock:
         return rtp_ms + self._anchor
 
 
-class VideoFile:
-    """One WebM of one codec. `start_ms` and `end_ms` are ms of the recording."""
+class Unplayable(Exception):
+    """A frame that is called a key frame, and does not say how to decode what follows."""
 
-    def __init__(self, stream: StreamFile, first: Frame, start_ms: float) -> None:
+
+class VideoFile:
+    """One file of one codec. `start_ms` and `end_ms` are ms of the recording.
+
+    Raises:
+        Unplayable: `first` is no frame to begin with, and nothing was opened; another one may be.
+    """
+
+    def __init__(self, opened: Callable[[], StreamFile], first: Frame, start_ms: float) -> None:
         self.codec = first.codec
         self.start_ms = start_ms
         self.end_ms = start_ms
-        self._stream = stream
         self._sink = _Sink()
         self._last_pts = -1
         options = {"live": "1", "cluster_time_limit": "1000", "flush_packets": "1"}
-        self._container = av.open(self._sink, "w", format="webm", options=options)
-        self._video = self._container.add_mux_stream(
-            self.codec, width=first.width or 640, height=first.height or 360
-        )
+        format_name = _FORMATS[SUFFIXES[self.codec]]
+        self._container = av.open(self._sink, "w", format=format_name, options=options)
+        self._video = _described(self._container, first)
         self._video.time_base = Fraction(1, 1000)
+        self._stream = opened()
 
     def add(self, frame: Frame, at_ms: float) -> None:
         """Append a frame whose place is `at_ms` of the recording."""
@@ -103,3 +123,20 @@ class VideoFile:
         """Write what the muxer still holds."""
         self._container.close()
         self.flush()
+
+
+def _described(container: OutputContainer, first: Frame) -> Stream:
+    """The container's stream for frames like `first`."""
+    if first.codec not in _BARE:
+        size = {"width": first.width or 640, "height": first.height or 360}
+        return container.add_mux_stream(first.codec, **size)
+    name, before = _BARE[first.codec]
+    try:
+        with av.open(io.BytesIO(before + first.payload), format=name) as bare:
+            (template,) = bare.streams.video
+            if not template.codec_context.extradata or not template.width:
+                raise Unplayable
+            # Opaque: a decoder's name is enough, nobody encodes here.
+            return container.add_stream_from_template(template, opaque=True)
+    except (av.FFmpegError, ValueError) as error:
+        raise Unplayable from error

@@ -20,6 +20,7 @@ from core.storage.base import Storage, StoredObject
 _TYPES: Final = {
     ".ogg": "audio/ogg",
     ".webm": "video/webm",
+    ".mkv": "video/x-matroska",
     ".vtt": "text/vtt",
     ".json": "application/json",
     ".jsonl": "application/x-ndjson",

@@ -1,4 +1,4 @@
-"""Final video: the WebM files of all attempts, rewritten with duration and cues, not encoded."""
+"""Final video: the files of all attempts, rewritten with duration and cues, not encoded."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ import logging
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Final
 
 import ffmpeg
 
 from bot.recording.people import People
 from bot.recording.timeline import Attempt, Timeline, merge
-from core.media import FfmpegFailed, remux, run_ffmpeg
+from core.media import Container, FfmpegFailed, remux, run_ffmpeg
 from core.recordings.journal import Stream
 from core.recordings.recording import MediaFile, Span, TrackKind
 
+CONTAINERS: Final[Mapping[str, tuple[Container, str]]] = {
+    ".webm": ("webm", "video/webm"),
+    ".mkv": ("matroska", "video/x-matroska"),
+}
 _CONCAT_TIMEOUT_S = 300.0
 
 _log = logging.getLogger(__name__)
@@ -52,7 +57,8 @@ class Clip:
 
 
 def finish_videos(timeline: Timeline, people: People, folder: Path) -> list[MediaFile]:
-    """Write `tab.webm`, `screenshare[-n].webm` and `video.<participantId>[-n].webm`."""
+    """Write `tab.webm`, `screenshare[-n].webm` and `video.<participantId>[-n].webm`; `.mkv` where
+    the sender's frames were H264, which WebM may not hold."""
     files: list[MediaFile] = []
     names: Counter[str] = Counter()
     tab: list[Clip] = []
@@ -82,11 +88,13 @@ def _finish(
     clips: Sequence[Clip], kind: TrackKind, track_id: str, owner: str | None, folder: Path
 ) -> MediaFile | None:
     """One final file; None when ffmpeg finds nothing that plays in what a killed bot left."""
-    target = folder / f"{track_id}.webm"
+    suffix = clips[0].path.suffix
+    container, mime_type = CONTAINERS[suffix]
+    target = folder / f"{track_id}{suffix}"
     part = folder / f".{track_id}.part"
     try:
         if len(clips) == 1:
-            remux(clips[0].path, part)
+            remux(clips[0].path, part, container)
         else:
             _join(clips, part)
     except FfmpegFailed as error:
@@ -107,8 +115,8 @@ def _finish(
         kind=kind,
         name=target.name,
         path=target,
-        mime_type="video/webm",
-        encoding="video/webm",
+        mime_type=mime_type,
+        encoding=mime_type,
         bytes=target.stat().st_size,
         sha256=digest,
         participant_id=owner,

@@ -37,11 +37,12 @@ TranscriptState = Literal["off", "pending", "ready", "failed"]
 Moment = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
 Milliseconds = Annotated[int, Field(ge=0)]
 Uri = Annotated[str, Field(pattern=r"^s3://[^/]+/.+")]
-FORMATS: Final[Mapping[TrackKind, Literal["opus", "webm"]]] = {
-    "per-speaker": "opus",
-    "tab-video": "webm",
-    "screenshare": "webm",
-    "participant-video": "webm",
+TrackFormat = Literal["opus", "webm", "mkv"]
+# By media type. Video as it was sent is in Matroska where WebM may not hold its codec.
+FORMATS: Final[Mapping[str, TrackFormat]] = {
+    "audio/ogg": "opus",
+    "video/webm": "webm",
+    "video/x-matroska": "mkv",
 }
 
 
@@ -123,7 +124,7 @@ class Track(_Part):
 
     track_id: str
     kind: TrackKind
-    format: Literal["opus", "webm"]
+    format: TrackFormat
     speaker_id: str | None
     uri: Uri
     bytes: int
@@ -304,7 +305,7 @@ def _artifacts(
     def first_of(kind: TrackKind) -> Stored | None:
         for media in recording.media:
             if media.kind == kind:
-                return Stored(uri=uri_of(media.name), mime_type="video/webm", bytes=media.bytes)
+                return Stored(uri=uri_of(media.name), mime_type=media.mime_type, bytes=media.bytes)
         return None
 
     def text(name: str, mime_type: str) -> Stored | None:
@@ -336,7 +337,7 @@ def _track(media: MediaFile, uri_of: Callable[[str], str]) -> Track:
     return Track(
         track_id=media.track_id,
         kind=media.kind,
-        format=FORMATS[media.kind],
+        format=FORMATS[media.mime_type],
         speaker_id=media.participant_id,
         uri=uri_of(media.name),
         bytes=media.bytes,

@@ -28,6 +28,7 @@ MEDIA_TYPES: Final = {
     ".html": "text/plain",
     ".json": "application/json",
     ".jsonl": "application/x-ndjson",
+    ".mkv": "video/x-matroska",
     ".ogg": "audio/ogg",
     ".png": "image/png",
     ".txt": "text/plain",

@@ -199,8 +199,18 @@ async def watch_canned_frames(call: Call) -> None:
     await finish(call)
 
 
-@pytest.mark.parametrize("codec", ["video/vp8", "video/vp9"])
-async def test_video_is_passed_through_to_webm(calls: Calls, codec: str) -> None:
+@pytest.mark.parametrize(
+    ("codec", "container", "mime_type"),
+    [
+        ("video/vp8", "webm", "video/webm"),
+        ("video/vp9", "webm", "video/webm"),
+        ("video/av1", "webm", "video/webm"),
+        ("video/h264", "mkv", "video/x-matroska"),
+    ],
+)
+async def test_video_is_passed_through_as_it_was_sent(
+    calls: Calls, codec: str, container: str, mime_type: str
+) -> None:
     """`recording.video = participants`: the sender's own frames, though nothing is decoded."""
     call = await calls.open(RecordingOptions(video="participants"))
     await connect(call, video=codec)
@@ -208,7 +218,7 @@ async def test_video_is_passed_through_to_webm(calls: Calls, codec: str) -> None
     assert (await inbound(call, "video"))["frameWidth"] == 16
     recording = await finish(call)
     (file,) = [file for file in recording.media if file.kind == "participant-video"]
-    assert file.name == "video.prt_ann.webm"
+    assert (file.name, file.mime_type) == (f"video.prt_ann.{container}", mime_type)
     pictures = frames_of(file.path)
     assert len(pictures) >= 50
     assert {(width, height) for width, height, _ in pictures} == {(320, 180)}

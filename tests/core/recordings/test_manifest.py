@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -213,6 +214,19 @@ def test_what_was_not_produced_is_absent_except_tab_video_which_is_null() -> Non
         ],
     }
     assert bare["chatUri"] is None
+
+
+def test_a_shared_screen_that_webm_may_not_hold_says_what_it_is_in() -> None:
+    """MF-06, MF-07: H264 as it was sent."""
+    share = replace(
+        video("screenshare", "screenshare.mkv"),
+        mime_type="video/x-matroska",
+        encoding="video/x-matroska",
+    )
+    manifest = written(recording(media=(share,)))
+    assert manifest["artifacts"]["screenshare"]["mimeType"] == "video/x-matroska"
+    (track,) = manifest["tracks"]
+    assert (track["format"], track["encoding"]) == ("mkv", {"mimeType": "video/x-matroska"})
 
 
 def test_what_was_produced_is_listed() -> None:
