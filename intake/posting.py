@@ -117,6 +117,7 @@ class Poster:
                 self._put_off(name)
                 continue
             await self._answered(mail, received, outcomes)
+            _log_outcome(mail, outcomes)
             await asyncio.to_thread(self._spool.done, name)
             self._waits.pop(name, None)
         if later is not None:
@@ -162,3 +163,9 @@ class Poster:
             log.warning("the API refused an invite: %s", answer.text[:500])
             return Outcome(invite, False, Reason.UNREADABLE, CANNOT_READ, coming=False)
         raise Refused(f"The API answered {answer.status_code}.")
+
+
+def _log_outcome(mail: Mail, outcomes: Sequence[Outcome]) -> None:
+    """For the operator who is asked why no bot came; a mail is named by its id only (CV-15)."""
+    said = ["accepted" if one.accepted else f"not accepted ({one.reason})" for one in outcomes]
+    log.info("mail %r: %s", mail.message_id or "", ", ".join(said) or "no invite")

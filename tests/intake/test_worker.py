@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Sequence
 from email.message import EmailMessage
 from pathlib import Path
@@ -208,6 +209,28 @@ async def test_who_sends_an_invite_that_the_api_cannot_read_is_told_so(worker: W
     ((answer, _),) = worker.sent
     assert "Create the event anew" in answer.as_string()
     assert worker.spool.names() == []
+
+
+async def test_the_log_says_what_came_of_a_mail_and_not_whose_it_was(
+    worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """CV-15."""
+    with caplog.at_level(logging.INFO, "intake"):
+        await worker.send(invite())
+        await worker.poster.drain()
+        worker.result |= {"accepted": False, "ignoredReason": "no_meeting_url"}
+        await worker.send(invite())
+        await worker.poster.drain()
+        worker.status = 400
+        await worker.send(invite())
+        await worker.poster.drain()
+        await worker.send(HEAD % b"ada@example.com")
+        await worker.poster.drain()
+    said = [line.getMessage() for line in caplog.records if line.levelno == logging.INFO]
+    assert [line.partition("': ")[2] for line in said] == [
+        "accepted", "not accepted (no_meeting_url)", "not accepted (unreadable)", "no invite",
+    ]  # fmt: skip
+    assert "ada@" not in caplog.text
 
 
 async def test_who_sends_no_invite_is_told_so(worker: Worker) -> None:
