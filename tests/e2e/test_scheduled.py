@@ -16,7 +16,7 @@ from tests.support.stack import RunningStack
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 # Long enough to see the job wait, shorter than the lead, so that its run starts at once.
-AHEAD = timedelta(seconds=12)
+AHEAD = timedelta(seconds=20)
 FAR = timedelta(minutes=30)
 
 

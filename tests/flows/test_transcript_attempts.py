@@ -15,7 +15,7 @@ from flows import delivery, transcripts
 from flows.holding import Deaths
 from tests.flows.transcribing import ADDON, Team
 
-pytestmark = [pytest.mark.integration, pytest.mark.media]
+pytestmark = [pytest.mark.integration, pytest.mark.media, pytest.mark.timeout(120)]
 
 
 async def test_what_an_attempt_did_before_it_died_is_not_done_again(team: Team) -> None:

@@ -103,7 +103,7 @@ async def test_what_people_write_ends_nothing_where_it_pops_up(
     await visitor.enter()
     await visitor.room.settle_in()
     visitor.replica.says("Ada Park", message)
-    await until(lambda: removed in people(visitor))
+    await until(lambda: removed in people(visitor) and bool(visitor.observer._chat_ids))
     shown = message.replace("\U0001f600 ", "")[: len(ended) + 12]
     await visitor.page.evaluate(
         POP_UP,
