@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import ffmpeg
 
@@ -14,6 +15,8 @@ from core.errors import MeetbotError
 
 # As ffmpeg calls them. WebM is a part of Matroska.
 Container = Literal["webm", "matroska"]
+# By how files end.
+CONTAINERS: Final[Mapping[str, Container]] = {".webm": "webm", ".mkv": "matroska"}
 
 
 class FfmpegMissing(MeetbotError):

@@ -21,6 +21,7 @@ from av.stream import Stream
 from bot.capture.frames import Codec, Frame
 from bot.capture.rtp import OffsetEstimator, Unwrapper
 from bot.recording.journal import StreamFile
+from core.media import CONTAINERS
 
 # How files of a codec end.
 SUFFIXES: Final[Mapping[Codec, str]] = {
@@ -29,7 +30,6 @@ SUFFIXES: Final[Mapping[Codec, str]] = {
     "av1": ".webm",
     "h264": ".mkv",
 }
-_FORMATS: Final = {".webm": "webm", ".mkv": "matroska"}
 # Containers keep apart what these say once: the format that their bare frames are read as, and
 # what RTP leaves out before them.
 _BARE: Final[Mapping[Codec, tuple[str, bytes]]] = {"h264": ("h264", b""), "av1": ("obu", b"\x12\0")}
@@ -92,7 +92,7 @@ class VideoFile:
         self._sink = _Sink()
         self._last_pts = -1
         options = {"live": "1", "cluster_time_limit": "1000", "flush_packets": "1"}
-        format_name = _FORMATS[SUFFIXES[self.codec]]
+        format_name = CONTAINERS[SUFFIXES[self.codec]]
         self._container = av.open(self._sink, "w", format=format_name, options=options)
         self._video = _described(self._container, first)
         self._video.time_base = Fraction(1, 1000)

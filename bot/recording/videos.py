@@ -17,13 +17,13 @@ import ffmpeg
 
 from bot.recording.people import People
 from bot.recording.timeline import Attempt, Timeline, merge
-from core.media import Container, FfmpegFailed, remux, run_ffmpeg
+from core.media import CONTAINERS, Container, FfmpegFailed, remux, run_ffmpeg
 from core.recordings.journal import Stream
 from core.recordings.recording import MediaFile, Span, TrackKind
 
-CONTAINERS: Final[Mapping[str, tuple[Container, str]]] = {
-    ".webm": ("webm", "video/webm"),
-    ".mkv": ("matroska", "video/x-matroska"),
+_MEDIA_TYPES: Final[Mapping[Container, str]] = {
+    "webm": "video/webm",
+    "matroska": "video/x-matroska",
 }
 _CONCAT_TIMEOUT_S = 300.0
 
@@ -89,7 +89,8 @@ def _finish(
 ) -> MediaFile | None:
     """One final file; None when ffmpeg finds nothing that plays in what a killed bot left."""
     suffix = clips[0].path.suffix
-    container, mime_type = CONTAINERS[suffix]
+    container = CONTAINERS[suffix]
+    mime_type = _MEDIA_TYPES[container]
     target = folder / f"{track_id}{suffix}"
     part = folder / f".{track_id}.part"
     try:
